@@ -1,0 +1,37 @@
+/**
+ * How a command is asked to stop: one `AbortSignal` for the process, aborted by Ctrl-C or a termination signal.
+ *
+ * The first request lets the command end cleanly; a second one ends the process at once.
+ */
+const controller = new AbortController();
+const INTERRUPTED_EXIT_CODE = 130;
+
+let kept = 'everything that was stored before';
+
+/** Aborted when the user asks the command to stop. Pass it to everything that waits or computes. */
+export function commandSignal(): AbortSignal {
+  return controller.signal;
+}
+
+/**
+ * Says what an interruption at this moment would leave behind; the root prints it after `interrupted; kept:`.
+ *
+ * @example noteKept(`the checkpoint of step ${step} in ${folder}`);
+ */
+export function noteKept(what: string): void {
+  kept = what;
+}
+
+/** What the command last said it keeps. */
+export function keptSoFar(): string {
+  return kept;
+}
+
+/** Turns SIGINT, SIGTERM and SIGHUP into the command's abort signal. Called once, by the root. */
+export function listenForStopRequests(): void {
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED_EXIT_CODE);
+    controller.abort();
+  };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+}
