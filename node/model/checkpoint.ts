@@ -1,0 +1,104 @@
+/**
+ * A checkpoint: a Hugging Face model folder whose tensors are all there with the right shapes, and its identity.
+ *
+ * Weights stay on disk; the engine reads or maps them by location. The identity is what a federation names its base
+ * model by, so it depends on nothing but content (see `hashCheckpoint`).
+ */
+import { basename, isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PrefmeshError } from '../../protocol/errors.ts';
+import { checkpointHash } from './checkpointHash.ts';
+import { parseModelConfig, type ModelConfig } from './config.ts';
+import { fileSize, readJsonFile } from './jsonFile.ts';
+import { readSafetensorsIndex, type TensorLocation } from './safetensors.ts';
+import { expectedTensors } from './weights.ts';
+
+export interface Checkpoint {
+  readonly folder: string;
+  /** How the user named it: `embedded`, an id, or the folder's last part. */
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly tensors: ReadonlyMap<string, TensorLocation>;
+  /** SHA-256, lower-case hex. */
+  readonly hash: string;
+}
+
+export interface OpenCheckpointOptions {
+  /** The data folder, under which models fetched by id lie. */
+  readonly home?: string;
+}
+
+const SINGLE_FILE = 'model.safetensors';
+const SHARD_INDEX = 'model.safetensors.index.json';
+const MODEL_ID = /^[\w][\w.-]*(\/[\w][\w.-]*)?$/;
+
+/** The folder of the small model that ships in the package. */
+export const EMBEDDED_FOLDER: string = fileURLToPath(new URL('./embedded', import.meta.url));
+
+/**
+ * Opens the model named on a command line: the word `embedded`, a folder, or an id stored under `home`.
+ *
+ * @throws MODEL_NOT_FOUND, MODEL_CONFIG_INVALID, MODEL_UNSUPPORTED, WEIGHTS_INVALID, TENSOR_MISSING, TENSOR_SHAPE
+ */
+export async function openCheckpoint(model: string, { home }: OpenCheckpointOptions = {}): Promise<Checkpoint> {
+  const { folder, name } = await findFolder(model, home);
+  const configFile = join(folder, 'config.json');
+  const read = await readJsonFile(configFile, (problem, cause) => {
+    return new PrefmeshError('MODEL_CONFIG_INVALID', { file: configFile, field: '(root)', problem }, { cause });
+  });
+  if (!read.found) throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: 'the folder has no config.json' });
+  const config = parseModelConfig(read.json, configFile);
+  const tensors = await locateTensors(model, folder);
+  checkTensors(config, tensors, folder);
+  return { folder, name, config, tensors, hash: await checkpointHash(folder, tensors) };
+}
+
+async function findFolder(model: string, home: string | undefined): Promise<{ folder: string; name: string }> {
+  if (model === 'embedded') return { folder: EMBEDDED_FOLDER, name: model };
+  const folder = resolve(model);
+  if ((await fileSize(join(folder, 'config.json'))) !== undefined) return { folder, name: basename(folder) };
+  if (home !== undefined && !isAbsolute(model) && MODEL_ID.test(model)) {
+    const stored = join(home, 'models', ...model.split('/'));
+    if ((await fileSize(join(stored, 'config.json'))) !== undefined) return { folder: stored, name: model };
+  }
+  throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: 'there is no such folder with a config.json' });
+}
+
+/** All tensors of the folder, from `model.safetensors` or from the shards that its index names. */
+async function locateTensors(model: string, folder: string): Promise<Map<string, TensorLocation>> {
+  const single = join(folder, SINGLE_FILE);
+  if ((await fileSize(single)) !== undefined) return new Map(readSafetensorsIndex(single).tensors);
+  const indexFile = join(folder, SHARD_INDEX);
+  const damaged = (problem: string, cause?: unknown) =>
+    new PrefmeshError('WEIGHTS_INVALID', { file: indexFile, tensor: '(index)', problem }, { cause });
+  const index = await readJsonFile(indexFile, damaged);
+  if (!index.found) throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: `the folder has no ${SINGLE_FILE}` });
+
+  const { weight_map: weightMap } = index.json as { weight_map?: unknown };
+  if (typeof weightMap !== 'object' || weightMap === null) throw damaged('has no weight_map');
+  const shards = new Map<string, ReadonlyMap<string, TensorLocation>>();
+  const tensors = new Map<string, TensorLocation>();
+  for (const [name, shard] of Object.entries(weightMap as Record<string, unknown>)) {
+    if (typeof shard !== 'string' || basename(shard) !== shard)
+      throw damaged(`names no file of the folder for ${name}`);
+    if (!shards.has(shard)) {
+      if ((await fileSize(join(folder, shard))) === undefined) throw damaged(`names ${shard}, which is missing`);
+      shards.set(shard, readSafetensorsIndex(join(folder, shard)).tensors);
+    }
+    const tensor = shards.get(shard)!.get(name);
+    if (tensor === undefined) throw new PrefmeshError('TENSOR_MISSING', { file: join(folder, shard), tensor: name });
+    tensors.set(name, tensor);
+  }
+  return tensors;
+}
+
+function checkTensors(config: ModelConfig, tensors: ReadonlyMap<string, TensorLocation>, folder: string): void {
+  for (const [name, expected] of expectedTensors(config)) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new PrefmeshError('TENSOR_MISSING', { file: folder, tensor: name });
+    if (tensor.shape.length !== expected.length || tensor.shape.some((side, i) => side !== expected[i])) {
+      const [shape, wanted] = [`[${tensor.shape.join(', ')}]`, `[${expected.join(', ')}]`];
+      throw new PrefmeshError('TENSOR_SHAPE', { file: tensor.file, tensor: name, shape, expected: wanted });
+    }
+  }
+}
