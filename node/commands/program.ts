@@ -24,5 +24,5 @@ export function packageVersion(): string {
  * What to spawn for another prefmesh process on the same Node: `spawn(command, [...leadingArguments, 'node', 'start'])`.
  */
 export function programCommand(): { command: string; leadingArguments: string[] } {
-  return { command: process.execPath, leadingArguments: [join(packageFolder(), 'bin', 'prefmesh.js')] };
+  return { command: process.execPath, leadingArguments: [join(packageFolder(), 'scripts', 'prefmesh.js')] };
 }
