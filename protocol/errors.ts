@@ -136,7 +136,7 @@ export const ERRORS = {
     what: 'the key file {file} is damaged: {problem}',
     fix: 'restore the file from a backup; only if there is none, move it away to start with a new identity',
     explain:
-      'The key file holds the seed and the public key that follows from it, and the two no longer agree or cannot be read. It is never replaced on its own accord: a new key is a new identity, and the federation would not know it.',
+      'The key file holds a seed and the id that follows from it, and the two no longer agree or cannot be read. It is never replaced on its own accord: a new key is a new identity, and the federation would not know it.',
   },
   KEY_MISSING: {
     exit: 3,

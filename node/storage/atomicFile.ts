@@ -1,0 +1,131 @@
+/**
+ * Files that are either wholly there or not there at all, also after a crash or a power cut.
+ *
+ * A write goes to a temporary file in the same folder, is synced, renamed over the final name, and then the folder
+ * is synced too: without the last step the rename itself may be lost. Whatever stood under the name before stays
+ * readable until the rename.
+ */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { PrefmeshError } from '../../protocol/errors.ts';
+
+const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/;
+
+/** Codes by which operating systems say that there is no room: disk, quota, size limit of a process. */
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+export interface AtomicWriteOptions {
+  /** Permission bits of the file; default 0600. */
+  readonly mode?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Writes a file durably and in one step: when the promise resolves, the bytes survive a power cut.
+ * @throws DISK_FULL, STORAGE_FAILED; the previous content of `file` is then untouched.
+ */
+export async function writeFileAtomic(
+  file: string,
+  data: Uint8Array | string,
+  { mode = 0o600, signal }: AtomicWriteOptions = {},
+): Promise<void> {
+  const draft = await TemporaryFile.create(dirname(file), basename(file), mode);
+  try {
+    signal?.throwIfAborted();
+    await draft.write(typeof data === 'string' ? Buffer.from(data) : data);
+    await draft.publish(file);
+  } catch (error) {
+    await draft.discard();
+    throw error;
+  }
+}
+
+/** A file being written under a temporary name: `write` as often as needed, then `publish` or `discard`. */
+export class TemporaryFile {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  #closed = false;
+
+  private constructor(path: string, handle: FileHandle) {
+    this.path = path;
+    this.#handle = handle;
+  }
+
+  static async create(folder: string, name: string, mode = 0o600): Promise<TemporaryFile> {
+    const path = join(folder, `.${name}.${randomBytes(8).toString('hex')}.tmp`);
+    return new TemporaryFile(path, await naming(path, () => open(path, 'wx', mode)));
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await naming(this.path, () => writeFully(this.#handle, bytes));
+  }
+
+  /** Syncs the bytes, gives the file its final name, and syncs the folder. */
+  async publish(file: string): Promise<void> {
+    await naming(file, async () => {
+      await this.#handle.sync();
+      await this.#close();
+      await rename(this.path, file);
+      await syncFolder(dirname(file));
+    });
+  }
+
+  /** Removes the temporary file; never throws, since it runs where another error is already on its way. */
+  async discard(): Promise<void> {
+    await this.#close().catch(() => undefined);
+    await rm(this.path, { force: true }).catch(() => undefined);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#handle.close();
+  }
+}
+
+/** Makes renames and removals inside a folder durable. Windows has no such call and needs none. */
+export async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes temporary files that a killed process left. Call it only under the data folder's lock. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (TEMPORARY.test(name)) await rm(join(folder, name), { force: true });
+  }
+}
+
+/** Writes every byte; one `write` call of the operating system may take fewer than asked. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number | null = null): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    const at = position === null ? null : position + written;
+    const step = await handle.write(bytes, written, bytes.length - written, at);
+    written += step.bytesWritten;
+  }
+}
+
+/** Runs a file operation and turns its failure into an error that names the file and, where known, the remedy. */
+export async function naming<T>(file: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw storageError(error, file);
+  }
+}
+
+/** The table's error for a failed file operation; anything that is not a system error is returned unchanged. */
+export function storageError(error: unknown, file: string): unknown {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return error;
+  const problem = String(error.code);
+  return NO_SPACE.has(problem)
+    ? new PrefmeshError('DISK_FULL', { file, problem }, { cause: error })
+    : new PrefmeshError('STORAGE_FAILED', { file, problem }, { cause: error });
+}
