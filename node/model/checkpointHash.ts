@@ -9,15 +9,17 @@
  * the size and modification time of every file it depends on, and believed while those stay the same.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { open, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { PrefmeshError } from '../../protocol/errors.ts';
+import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { writeFileAtomic } from '../storage/atomicFile.ts';
 import type { TensorLocation } from './safetensors.ts';
 
 const LABEL = 'prefmesh checkpoint 1';
 const TEXT_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'] as const;
 const CACHE_FILE = '.prefmesh-hash.json';
+const READ_ONLY = new Set(['EROFS', 'EACCES', 'EPERM']);
 const READ_BYTES = 4 * 1024 * 1024;
 
 /** File name → `size:mtime in ns`. */
@@ -102,14 +104,10 @@ async function readCache(folder: string): Promise<{ hash: string; files: Stamps 
 
 /** Models often lie where the user may not write; only then is remembering left out. */
 async function writeCache(folder: string, entry: { hash: string; files: Stamps }): Promise<void> {
-  const file = join(folder, CACHE_FILE);
-  const beside = `${file}.${process.pid}.tmp`;
   try {
-    await writeFile(beside, JSON.stringify(entry, null, 2));
-    await rename(beside, file);
+    await writeFileAtomic(join(folder, CACHE_FILE), JSON.stringify(entry, null, 2), { mode: 0o644 });
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;
+    if (!isPrefmeshError(error, 'STORAGE_FAILED') || !READ_ONLY.has(String(error.details.problem))) throw error;
   }
 }
 

@@ -6,10 +6,11 @@
  * end to end and fill the file exactly, no name may occur twice, and every length must match its dtype and shape.
  * A tensor's bytes are read only when asked for. Numbers are little-endian, as on every platform Node runs on.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { TemporaryFile } from '../storage/atomicFile.ts';
 
 export type TensorDtype = 'F32' | 'F16' | 'BF16';
 
@@ -136,14 +137,16 @@ export function readTensor(location: TensorLocation): Float32Array {
 
 /**
  * Writes a safetensors file in one dtype. Tensors are stored sorted by name, so equal content gives equal bytes.
- * The file appears whole or not at all: it is written beside, synced, then renamed into place.
+ * The file appears whole or not at all.
+ *
+ * @throws DISK_FULL, STORAGE_FAILED
  */
-export function writeSafetensors(
+export async function writeSafetensors(
   file: string,
   tensors: Iterable<NamedTensor>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
   dtype: 'F32' | 'F16' = 'F32',
-): void {
+): Promise<void> {
   const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
   const header: Record<string, unknown> = { __metadata__: metadata };
   let end = 0;
@@ -158,39 +161,20 @@ export function writeSafetensors(
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeBigUInt64LE(BigInt(padded.length));
 
-  const beside = `${file}.${process.pid}.tmp`;
-  const descriptor = openSync(beside, 'w');
+  const draft = await TemporaryFile.create(dirname(file), basename(file), 0o644);
   try {
-    try {
-      writeWhole(descriptor, length);
-      writeWhole(descriptor, padded);
-      for (const { data } of sorted) writeWhole(descriptor, dtype === 'F16' ? new Float16Array(data) : data);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(beside, file);
+    await draft.write(length);
+    await draft.write(padded);
+    for (const { data } of sorted) await draft.write(bytesOf(dtype === 'F16' ? new Float16Array(data) : data));
+    await draft.publish(file);
   } catch (error) {
-    rmSync(beside, { force: true });
+    await draft.discard();
     throw error;
   }
-  syncFolder(dirname(file));
 }
 
-/** A rename is durable only once the folder that holds the name is synced too (not possible on Windows). */
-function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function writeWhole(descriptor: number, view: ArrayBufferView): void {
-  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
-  for (let written = 0; written < bytes.length;) written += writeSync(descriptor, bytes, written);
+function bytesOf(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** Reads `length` bytes into a buffer that starts at offset 0 of its own memory, so that typed views of it align. */
@@ -242,5 +226,5 @@ function isNaturals(value: unknown): value is number[] {
 }
 
 function broken(file: string, tensor: string, problem: string, cause?: unknown): PrefmeshError {
-  return new PrefmeshError('WEIGHTS_INVALID', { file, tensor, problem }, { cause });
+  return new PrefmeshError('WEIGHTS_INVALID', { file, tensor, problem }, cause === undefined ? {} : { cause });
 }
