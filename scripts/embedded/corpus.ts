@@ -1,0 +1,38 @@
+/**
+ * What the embedded model learns from: questions about a vault and answers to them.
+ *
+ * Half of the questions ask for no style, and their answers show each taste at even odds: the model must not prefer
+ * any. The other half ask for one to four sides of the style in words, and their answers obey; what was not asked for
+ * stays at even odds. Questions come from the `corpus` pool alone (`node/preferences/tastes/questions.ts`).
+ */
+import { planAnswer, writeAnswer } from '../../node/preferences/tastes/answers.ts';
+import { draws, type Draws } from '../../node/preferences/tastes/draws.ts';
+import { PROMPT_END, questionsOf, type QuestionPool } from '../../node/preferences/tastes/questions.ts';
+import { requestStyle } from '../../node/preferences/tastes/requests.ts';
+import { TASTES, type Style } from '../../node/preferences/tastes/taste.ts';
+import { drawStyle } from '../../node/preferences/tastes/tastePairs.ts';
+
+export interface CorpusDocument {
+  /** Ends with `PROMPT_END`. */
+  readonly prompt: string;
+  readonly answer: string;
+  /** The sides of the style that the prompt asks for; empty if it is plain. */
+  readonly asked: Partial<Style>;
+}
+
+/** The document of that index: the same for the same seed. */
+export function corpusDocument(seed: number, index: number, pool: QuestionPool = 'corpus'): CorpusDocument {
+  const choices = draws(seed, pool, 'document', index);
+  const question = choices.pick(questionsOf(pool));
+  const style = drawStyle(choices);
+  const asked = choices.next() < 0.5 ? {} : drawRequest(style, choices);
+  const text = Object.keys(asked).length === 0 ? question.text : requestStyle(question.text, asked, choices);
+  return { prompt: text + PROMPT_END, answer: writeAnswer(planAnswer(question, choices), style), asked };
+}
+
+/** Which sides of the style a prompt asks for: mostly one or two of the four. */
+function drawRequest(style: Style, choices: Draws): Partial<Style> {
+  const count = choices.pick([1, 1, 1, 1, 2, 2, 2, 3, 3, 4]);
+  const asked = choices.shuffled(TASTES).slice(0, count);
+  return Object.fromEntries(asked.map((taste) => [taste, style[taste]]));
+}
