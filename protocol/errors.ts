@@ -26,7 +26,8 @@ export const ERRORS = {
     exit: 1,
     what: 'unexpected fault: {problem}',
     fix: 'run again with --log-level debug; if it stays, report it with that output',
-    explain: 'A fault that the program did not foresee. The state on disk stays as it was after the last completed step.',
+    explain:
+      'A fault that the program did not foresee. The state on disk stays as it was after the last completed step.',
   },
   INTERRUPTED: {
     exit: 130,
@@ -44,13 +45,39 @@ export const ERRORS = {
     exit: 2,
     what: 'prefmesh needs Node {needed} or newer; this is Node {found}',
     fix: 'install Node {needed} or newer and run the command with it',
-    explain: 'The program uses what Node 24 brought. In a clone, npm ci brings the pinned Node and every script uses it.',
+    explain:
+      'The program uses what Node 24 brought. In a clone, npm ci brings the pinned Node and every script uses it.',
   },
   CONFIG_FILE: {
     exit: 2,
     what: '{file}: cannot be used as a configuration: {problem}',
     fix: 'make it one JSON object whose keys are flag names without the dashes',
     explain: 'The file given with --config is missing, is not JSON, or holds something other than plain values.',
+  },
+  LOG_PROBS_NOT_FINITE: {
+    exit: 1,
+    what: 'pair {id}: its log-probability under {under} is {value}',
+    fix: 'check the adapter with prefmesh adapter inspect, and the device with --device cpu',
+    explain:
+      'A log-probability that is not a finite number means damaged weights, a diverged adapter or a device that computes wrongly. No figure is made from it.',
+  },
+  JUDGE_UNREACHABLE: {
+    exit: 4,
+    what: 'the judge at {url} could not be reached: {problem}',
+    fix: 'check that it runs and that --judge-url is right, then run again',
+    explain: 'The endpoint did not answer after the retries: refused, timed out, too busy (429) or failing (5xx).',
+  },
+  JUDGE_REFUSED: {
+    exit: 4,
+    what: 'the judge at {url} refused the request with HTTP status {status}',
+    fix: 'check --judge-model and the key in the environment variable named by --judge-key-env',
+    explain: 'The endpoint answered with a status that a retry does not change, such as 400, 401, 403 or 404.',
+  },
+  JUDGE_ANSWER_UNUSABLE: {
+    exit: 4,
+    what: 'the judge at {url} gave no verdict: {problem}',
+    fix: 'choose a model that follows instructions with --judge-model',
+    explain: 'A verdict is exactly A, B or TIE. Anything else is asked for again and then given up, never guessed at.',
   },
   CONFIG_KEY: {
     exit: 2,
@@ -116,7 +143,8 @@ export const ERRORS = {
     exit: 2,
     what: 'the data folder {folder} cannot be used: {problem}',
     fix: 'make it a folder that you own and may write, or choose another one with --home',
-    explain: 'The data folder could not be created, is not a folder, or its owner or permissions do not let this user write there.',
+    explain:
+      'The data folder could not be created, is not a folder, or its owner or permissions do not let this user write there.',
   },
   DISK_FULL: {
     exit: 1,
@@ -155,7 +183,8 @@ export const ERRORS = {
     exit: 3,
     what: 'blob {hash} is not stored here',
     fix: 'fetch it from a peer that has it',
-    explain: 'A blob (an update or an adapter, named by its SHA-256) was asked for that this data folder does not hold.',
+    explain:
+      'A blob (an update or an adapter, named by its SHA-256) was asked for that this data folder does not hold.',
   },
   BLOB_CORRUPT: {
     exit: 3,
@@ -168,25 +197,310 @@ export const ERRORS = {
     exit: 5,
     what: 'the bytes received for blob {hash} have another hash ({actual})',
     fix: 'fetch the blob from another peer; the sender is faulty or lying',
-    explain: 'A blob is accepted only when its SHA-256 is the name it was asked by. Nothing of the received bytes was kept.',
+    explain:
+      'A blob is accepted only when its SHA-256 is the name it was asked by. Nothing of the received bytes was kept.',
   },
   BLOB_TOO_LARGE: {
     exit: 5,
     what: 'a blob of {size} bytes is over the bound of {limit} bytes',
     fix: 'ask the sender for a blob within the bound that the federation allows',
-    explain: 'Every blob has a bound that is known before any of it is read. A larger one is refused at its declared size.',
+    explain:
+      'Every blob has a bound that is known before any of it is read. A larger one is refused at its declared size.',
   },
   DATABASE_CORRUPT: {
     exit: 3,
     what: 'the database {file} is damaged: {problem}',
     fix: 'restore it from a backup, or move it away (with its -wal and -shm files) to start with empty state',
-    explain: 'The integrity check at opening failed. The file is left as it is: nothing is deleted, repaired or overwritten.',
+    explain:
+      'The integrity check at opening failed. The file is left as it is: nothing is deleted, repaired or overwritten.',
   },
   DATABASE_NEWER: {
     exit: 2,
     what: 'the database {file} has schema {found}, this program knows schema {known}',
     fix: 'use the newer prefmesh that wrote it',
     explain: 'Schemas only move forward. An older program would misread what a newer one stored, so it refuses.',
+  },
+  ENGINE_FAILED: {
+    exit: 1,
+    what: 'the training engine failed on device {device}: {problem}',
+    fix: 'try --device cpu, fewer --threads or a smaller batch; if it stays, report it with --log-level debug',
+    explain:
+      'The runtime that executes compiled graphs refused a graph or stopped during a run: most often the device is missing or its memory is used up. Nothing on disk was changed.',
+  },
+  BAD_IDENTITY: {
+    exit: 5,
+    what: 'not a usable identity: {problem}',
+    fix: 'use the peer id of an Ed25519 key, as printed by prefmesh node status',
+    explain:
+      'Participants and aggregators are named by the libp2p peer id of an Ed25519 key. Other key types, and the few keys under which anyone can make a signature that fits, are refused.',
+  },
+  OVERSIZED: {
+    exit: 5,
+    what: '{what} of {bytes} bytes, at most {limit} are taken',
+    fix: 'nothing to do here: the sender is faulty or hostile, and its message was dropped',
+    explain: 'Length is the first thing that is checked, before a single byte is decoded.',
+  },
+  MALFORMED: {
+    exit: 5,
+    what: '{what} is malformed: {problem}',
+    fix: 'check that both sides run the same version of prefmesh; otherwise the sender is faulty',
+    explain:
+      'The bytes are not the part of MessagePack that travels, or a field is missing, unknown or out of bounds. The reference page of the protocol lists the fields of every message.',
+  },
+  UNEXPECTED_TYPE: {
+    exit: 5,
+    what: '{sender} sent another kind of message where {expected} was expected',
+    fix: 'check that both sides run the same version of prefmesh',
+    explain: 'A signature fits one message type only, and every place takes only the types that belong there.',
+  },
+  BAD_SIGNATURE: {
+    exit: 5,
+    what: 'the signature of {sender} does not fit this {what}',
+    fix: 'fetch it again from its source; if it stays, it was changed on the way or forged',
+    explain: 'The Ed25519 signature over type, sender and payload was not made by the key that the sender is named by.',
+  },
+  WRONG_FEDERATION: {
+    exit: 5,
+    what: '{sender} speaks of federation {federation}, which is not this one',
+    fix: 'check the federation id that both sides were given',
+    explain:
+      'Everything names the hash of the manifest that it belongs to. A manifest with changed terms is another federation id.',
+  },
+  WRONG_RECIPIENT: {
+    exit: 5,
+    what: 'a message of {sender} is meant for {recipient}',
+    fix: 'check the aggregator id in the manifest; otherwise somebody passes on what was said to another',
+    explain: 'Requests and replies name the one who is meant, so that they are worth nothing to anyone else.',
+  },
+  WRONG_REQUEST: {
+    exit: 5,
+    what: 'a message of {sender} does not answer the request that was made',
+    fix: 'ask again; an answer to an earlier request was received',
+    explain: 'A reply names the hash of the request it answers, so an old reply cannot stand for a new one.',
+  },
+  WRONG_ROUND: {
+    exit: 5,
+    what: '{sender} speaks of round {round}, this is round {expected}',
+    fix: 'wait for the next round; the node asks for its terms by itself',
+    explain: 'An update counts only in the round that it was made for.',
+  },
+  EXPIRED: {
+    exit: 5,
+    what: 'a message of {sender} expired {late} ms ago',
+    fix: 'check the clocks of both machines; they may differ by two minutes',
+    explain:
+      'Messages carry the time until which they count. Late ones are refused, whatever the reason for the delay.',
+  },
+  NOT_YET_VALID: {
+    exit: 5,
+    what: 'a message of {sender} was issued {early} ms in the future',
+    fix: 'check the clocks of both machines; they may differ by two minutes',
+    explain: "The sender's clock is ahead of the receiver's by more than the tolerance.",
+  },
+  REPLAYED: {
+    exit: 5,
+    what: 'message {sequence} of {sender} was seen before',
+    fix: 'nothing to do here; a sender that tries again signs a new message',
+    explain:
+      'Senders number their messages upwards, and a receiver takes each number once. A message older than all that are remembered counts as seen.',
+  },
+  NOT_ADMITTED: {
+    exit: 5,
+    what: '{sender} is not a member of the federation',
+    fix: 'ask the owner of the federation for an invite or a place on its allow-list, then join',
+    explain: 'Only members may take part in rounds, and only aggregators of the manifest may run them.',
+  },
+  INVITE_MISSING: {
+    exit: 5,
+    what: '{sender} asked to join without an invite',
+    fix: 'ask the owner for an invite and pass it with --invite',
+    explain: 'The manifest admits those who show an invite.',
+  },
+  INVITE_NOT_VALID: {
+    exit: 5,
+    what: 'the invite is signed by {inviter}, who may not invite',
+    fix: "ask the federation's owner or an aggregator for an invite",
+    explain: 'Only the owner and the aggregators of the manifest may sign invites.',
+  },
+  INVITE_EXPIRED: {
+    exit: 5,
+    what: 'the invite expired {late} ms ago',
+    fix: 'ask for a new invite',
+    explain: 'Invites hold for a limited time, so that a forgotten one does not open the door years later.',
+  },
+  INVITE_USED: {
+    exit: 5,
+    what: '{sender} shows an invite that another participant has used',
+    fix: 'ask for an invite of your own',
+    explain: 'An invite is bound to the first key that uses it. That key may show it again.',
+  },
+  FEDERATION_FULL: {
+    exit: 5,
+    what: 'the federation has its {limit} participants',
+    fix: 'wait until a participant leaves',
+    explain: 'The manifest bounds the number of participants.',
+  },
+  TOO_FEW_PAIRS: {
+    exit: 5,
+    what: '{pairs} pairs, the federation asks for at least {minimum}',
+    fix: 'add more preference pairs before joining',
+    explain:
+      'An update made from few pairs says much about each of them. A participant below the minimum of the manifest sends nothing.',
+  },
+  WRONG_OWNER: {
+    exit: 5,
+    what: 'the manifest is not signed by its owner {owner}',
+    fix: 'get the manifest from the owner of the federation',
+    explain: 'A manifest counts only when the key that it names as owner has signed it, and the owner never changes.',
+  },
+  BROKEN_CHAIN: {
+    exit: 5,
+    what: '{what} does not follow {previous}',
+    fix: 'get the ones in between; if there are none, two histories exist and one is false',
+    explain:
+      'Manifests and receipts each name the hash of the one before, so that nothing can be dropped, added or changed later.',
+  },
+  NOT_FINITE: {
+    exit: 5,
+    what: 'tensor {tensor} holds a value that is not a finite number',
+    fix: 'lower the learning rate if the tensor is your own; otherwise its sender is faulty',
+    explain:
+      'NaN and infinities would spoil an average. In floats they are refused before they are quantised; in a blob the integer -2^31, which is what they turn into, is refused.',
+  },
+  OUT_OF_RANGE: {
+    exit: 5,
+    what: 'tensor {tensor} holds a value that does not fit 32 bits at {bits} fixed-point bits',
+    fix: 'lower the learning rate; a federation may also choose fewer fixed-point bits',
+    explain: 'Values travel as 32-bit integers. One that does not fit is refused, never cut off.',
+  },
+  WRONG_TENSOR_TABLE: {
+    exit: 5,
+    what: 'the tensors are not those that the federation trains: {problem}',
+    fix: 'check that the adapter has the rank and the targets of the manifest',
+    explain: "An update has exactly the names, shapes and scale of the round's factor of the parent adapter.",
+  },
+  MALFORMED_BLOB: {
+    exit: 5,
+    what: 'the blob is malformed: {problem}',
+    fix: 'fetch it from another peer; the sender is faulty',
+    explain: 'A blob has exactly one valid encoding, so that its hash names its value. All else is refused.',
+  },
+  NORM_EXCEEDED: {
+    exit: 5,
+    what: 'an update of norm {norm}, the federation takes at most {bound}',
+    fix: 'train with the terms of the manifest; otherwise lower the learning rate',
+    explain: 'The bound on the L2 norm limits what one participant can do to the adapter in one round.',
+  },
+  DUPLICATE_UPDATE: {
+    exit: 5,
+    what: '{sender} has already sent another update in round {round}',
+    fix: 'nothing to do: the first update counts',
+    explain: 'One update a participant and round. Sending the same one again is harmless and is acknowledged again.',
+  },
+  WRONG_FACTOR: {
+    exit: 5,
+    what: '{sender} sent factor {factor}, the round trains {expected}',
+    fix: "ask for the round's terms again; the node does so by itself",
+    explain: 'All participants of a round train the same factor of the LoRA pairs, or the mean would not be exact.',
+  },
+  WRONG_PARENT: {
+    exit: 5,
+    what: '{sender} started from adapter {parent}, the round starts from {expected}',
+    fix: "ask for the round's terms again; the node does so by itself",
+    explain: 'Updates are differences from one adapter; one from another start cannot be added.',
+  },
+  NOT_IN_COHORT: {
+    exit: 5,
+    what: '{sender} is not asked for an update in round {round}',
+    fix: 'wait for the next round; members that join during a round take part from the next one on',
+    explain: 'The cohort of a round is fixed when it starts.',
+  },
+  ROUND_CLOSED: {
+    exit: 5,
+    what: 'round {round} takes no updates: it is {phase}',
+    fix: 'wait for the next round',
+    explain: 'Updates are taken from the start of training until the deadline, or until everyone has answered.',
+  },
+  ROUND_NOT_PUBLISHED: {
+    exit: 5,
+    what: 'there is no receipt of round {round}',
+    fix: 'ask again when the round has ended',
+    explain: 'A receipt exists once a round is published or skipped.',
+  },
+  QUORUM_MISSED: {
+    exit: 5,
+    what: 'round {round} got {accepted} updates, its quorum is {quorum}',
+    fix: 'nothing to do: the adapter stays as it was and the next round opens',
+    explain: 'A round that too few answered is skipped. The reason stands in its receipt.',
+  },
+  GATE_REFUSED: {
+    exit: 5,
+    what: 'the adapter of round {round} loses {loss} points on the root set, at most {limit} are allowed',
+    fix: 'nothing to do: the adapter stays as it was and the next round opens',
+    explain:
+      'A round is published only if its adapter keeps its preference accuracy on the root set, a set of pairs apart from the one that is reported on.',
+  },
+  NO_UPDATES: {
+    exit: 5,
+    what: 'there is no update to aggregate',
+    fix: 'give at least one update',
+    explain: 'The mean of nothing is not defined.',
+  },
+  TOO_MANY_UPDATES: {
+    exit: 5,
+    what: 'more than {limit} updates',
+    fix: 'split the federation, or combine adapters in steps',
+    explain: 'The sum of up to {limit} updates is exact; above, that is not certain.',
+  },
+  UPDATE_LOST: {
+    exit: 5,
+    what: 'the stored update of {sender} in round {round} can no longer be read',
+    fix: 'check the disk of the aggregator; the round goes on without this update',
+    explain:
+      'An update was accepted, but its blob was damaged on disk before the round was aggregated and no peer had it.',
+  },
+  WRONG_AGGREGATOR: {
+    exit: 5,
+    what: 'the receipt is signed by {sender}, who is no aggregator of the federation',
+    fix: 'get the receipt from an aggregator that the manifest names',
+    explain: 'Only the aggregators of the manifest may publish rounds.',
+  },
+  RECEIPT_TERMS: {
+    exit: 5,
+    what: 'the receipt does not follow the manifest: {problem}',
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain: 'A receipt repeats the rule, factor, quorum and gate of its round. They must be those of the manifest.',
+  },
+  RECEIPT_ROOT: {
+    exit: 5,
+    what: "the receipt's Merkle root is not that of the updates that it lists",
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain: 'The root commits the aggregator to its inputs. It is computed from the list as RFC 6962 says.',
+  },
+  NOT_INCLUDED: {
+    exit: 5,
+    what: 'the receipt of round {round} leaves out the update of {sender}, or lists it otherwise than acknowledged',
+    fix: 'keep the signed acknowledgement: together with the receipt it proves the omission',
+    explain: 'An accepted update must be in the receipt of its round, with the hashes that were acknowledged.',
+  },
+  BLOB_UNAVAILABLE: {
+    exit: 5,
+    what: 'blob {hash} is not at hand, so the round cannot be recomputed',
+    fix: 'fetch the blob from the aggregator or another participant',
+    explain: 'Recomputing a round takes the parent adapter and every accepted update.',
+  },
+  INADMISSIBLE_UPDATE: {
+    exit: 5,
+    what: 'the receipt accepts an update of {sender} that had to be refused: {code}',
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain: 'The checks before the arithmetic are part of the rules; everyone who recomputes a round repeats them.',
+  },
+  WRONG_AGGREGATE: {
+    exit: 5,
+    what: 'recomputing round {round} gives adapter {found}, the receipt says {expected}',
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain:
+      'The same updates give the same adapter, bit for bit, on every machine. Another result was not made from them.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 
