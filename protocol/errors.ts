@@ -502,6 +502,20 @@ export const ERRORS = {
     explain:
       'The same updates give the same adapter, bit for bit, on every machine. Another result was not made from them.',
   },
+  ADAPTER_INVALID: {
+    exit: 3,
+    what: '{file}: {part} {problem}',
+    fix: 'pass a PEFT folder with a LoRA adapter made for this model',
+    explain:
+      'An adapter folder could not be read: a file or tensor is missing or damaged, a tensor does not fit the model, or adapter_config.json asks for something other than plain LoRA on the projections of a block (DoRA, per-layer ranks, trained embeddings).',
+  },
+  ADAPTER_OTHER_BASE: {
+    exit: 5,
+    what: 'the adapter {adapter} was trained on base {base}; {model} is {hash}',
+    fix: 'pass the model that the adapter was trained on',
+    explain:
+      'An adapter is a difference from one base model and means nothing on another. Adapters written by this program carry the SHA-256 of their base, and it is not the one of the model given.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

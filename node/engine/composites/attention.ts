@@ -1,0 +1,100 @@
+/**
+ * Causal attention with grouped key and value heads.
+ *
+ * The query heads that share a key head are folded into the rows of one product, so neither keys nor values are ever
+ * repeated, and their gradients sum over the group by themselves. Rows are padded at the end: a causal mask then keeps
+ * padding out of every real position.
+ */
+
+import { apply, constant, sizeOf, type Composite, type Constant, type Value } from '../graph.ts';
+import { add, multiply, subtract } from '../operators/elementwise.ts';
+import { reshape, transpose } from '../operators/layout.ts';
+import { matmul } from '../operators/matmul.ts';
+import { softmax, sum } from '../operators/reduction.ts';
+
+/** What is added to a score that must not count: far below any score, yet finite, so that no row can become NaN. */
+export const MASKED = -1e30;
+
+interface AttentionAttributes {
+  readonly heads: number;
+  readonly kvHeads: number;
+}
+
+const ATTENTION: Composite<AttentionAttributes> = {
+  kind: 'composite',
+  name: 'attention',
+  infer: ([q]) => ({ shape: q!.shape, type: 'float32' }),
+  expand(inputs, attributes) {
+    const { probabilities, values } = parts(inputs, attributes);
+    return unfoldHeads(matmul(probabilities, values), attributes.heads);
+  },
+  // With P = softmax(S) and O = P V: dS = P ∘ (dP - rowsum(dO ∘ O)), which keeps only rows of O beside P.
+  derivative({ inputs, attributes }, gradient) {
+    const { queries, keys, values, probabilities, scale } = parts(inputs, attributes);
+    const forOutput = foldHeads(gradient, attributes.heads, attributes.kvHeads);
+    const output = matmul(probabilities, values);
+    const along = sum(multiply(forOutput, output), [-1], true);
+    const forProbabilities = matmul(forOutput, values, { transposeB: true });
+    const forScores = multiply(probabilities, subtract(forProbabilities, along));
+    const forQueries = matmul(forScores, keys, { alpha: scale });
+    const forKeys = matmul(forScores, queries, { transposeA: true, alpha: scale });
+    const forValues = matmul(probabilities, forOutput, { transposeA: true });
+    return [
+      unfoldHeads(forQueries, attributes.heads),
+      unfoldHeads(forKeys, attributes.kvHeads),
+      unfoldHeads(forValues, attributes.kvHeads),
+      null,
+    ];
+  },
+};
+
+/**
+ * `q` `[batch, time, heads · headDim]`, `k` and `v` `[batch, time, kvHeads · headDim]`; gives the shape of `q`.
+ * `mask` `[time, time]` is added to the scores: see `causalMask`.
+ */
+export function attention(q: Value, k: Value, v: Value, mask: Value, attributes: AttentionAttributes): Value {
+  return apply(ATTENTION, [q, k, v, mask], attributes);
+}
+
+/** `[time, time]`: 0 where the key is not after the query, else `MASKED`. */
+export function causalMask(time: number): Constant {
+  const entry = (i: number) => (i % time > Math.floor(i / time) ? MASKED : 0);
+  return constant(
+    Float32Array.from({ length: time * time }, (_, i) => entry(i)),
+    [time, time],
+  );
+}
+
+/** `[batch, time, heads · width]` to `[batch, kvHeads, (heads / kvHeads) · time, width]`. */
+export function foldHeads(x: Value, heads: number, kvHeads: number): Value {
+  const [batch, time, total] = x.shape as [number, number, number];
+  const group = heads / kvHeads;
+  const split = reshape(x, [batch, time, kvHeads, group, total / heads]);
+  return reshape(transpose(split, [0, 2, 3, 1, 4]), [batch, kvHeads, group * time, total / heads]);
+}
+
+/** The inverse of `foldHeads`. */
+export function unfoldHeads(x: Value, heads: number): Value {
+  const [batch, kvHeads, rows, width] = x.shape as [number, number, number, number];
+  const group = heads / kvHeads;
+  const split = reshape(x, [batch, kvHeads, group, rows / group, width]);
+  return reshape(transpose(split, [0, 3, 1, 2, 4]), [batch, rows / group, heads * width]);
+}
+
+function parts([q, k, v, mask]: readonly Value[], { heads, kvHeads }: AttentionAttributes) {
+  const queries = foldHeads(q!, heads, kvHeads);
+  const keys = foldHeads(k!, kvHeads, kvHeads);
+  const values = foldHeads(v!, kvHeads, kvHeads);
+  const scale = 1 / Math.sqrt(queries.shape.at(-1)!);
+  const scores = matmul(queries, keys, { transposeB: true, alpha: scale });
+  const [batch, time] = q!.shape as [number, number, number];
+  const grouped = reshape(scores, [
+    batch,
+    kvHeads,
+    heads / kvHeads,
+    time,
+    sizeOf(scores.shape) / (batch * heads * time),
+  ]);
+  const probabilities = reshape(softmax(add(grouped, mask!)), scores.shape);
+  return { queries, keys, values, probabilities, scale };
+}

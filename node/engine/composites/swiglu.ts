@@ -1,0 +1,23 @@
+/**
+ * The gated unit of Llama's feed-forward block (Shazeer 2020): `silu(gate) · up`, with `silu(x) = x σ(x)`.
+ */
+
+import { apply, scalar, type Composite, type Value } from '../graph.ts';
+import { add, multiply, sigmoid, subtract } from '../operators/elementwise.ts';
+
+const SILU: Composite<Record<never, never>> = {
+  kind: 'composite',
+  name: 'silu',
+  infer: ([x]) => ({ shape: x!.shape, type: 'float32' }),
+  expand: ([x]) => multiply(x!, sigmoid(x!)),
+  // σ(x) (1 + x - silu(x)), which needs no product of its own for x σ(x) (1 - σ(x)).
+  derivative(node, gradient) {
+    const x = node.inputs[0]!;
+    return [multiply(multiply(gradient, sigmoid(x)), subtract(add(x, scalar(1)), node))];
+  },
+  lower: (lowering, inputs) => lowering.emit('QuickGelu', inputs, { alpha: { float: 1 } }, 'com.microsoft'),
+};
+
+export const silu = (x: Value): Value => apply(SILU, [x], {});
+
+export const swiglu = (gate: Value, up: Value): Value => multiply(silu(gate), up);

@@ -1,0 +1,64 @@
+/**
+ * What runs graphs: compile once, run many times, dispose. Training and generation know only this interface.
+ */
+
+import type { Device } from './device.ts';
+import type { Shape, Value } from './graph.ts';
+
+export type TensorData = Float32Array | Int32Array;
+
+/** A tensor that stays where graphs run: the key-value cache. */
+export interface ResidentTensor {
+  readonly id: number;
+  readonly shape: Shape;
+}
+
+/**
+ * After a run, copies an output `[rows, groups, time, width]` into a resident tensor `[rows, groups, longer, width]`:
+ * row `i` begins at time `starts[i]`.
+ */
+export interface ResidentWrite {
+  readonly output: string;
+  readonly into: ResidentTensor;
+  readonly starts: Int32Array;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Outputs that go into resident tensors; they are not given back. */
+  readonly writes?: readonly ResidentWrite[];
+}
+
+/** A compiled graph. */
+export interface Executable {
+  /** The outputs by name, given the inputs by name. Runs are queued; one graph runs at a time. */
+  run(
+    feeds: Readonly<Record<string, TensorData | ResidentTensor>>,
+    options?: RunOptions,
+  ): Promise<Record<string, TensorData>>;
+  dispose(): Promise<void>;
+}
+
+export interface CompileOptions {
+  /**
+   * `fast` packs and converts frozen weights once, at the price of a private copy of them; `small` uses them as they
+   * are in their file, whose pages all processes share.
+   */
+  readonly weights?: 'fast' | 'small';
+}
+
+export interface Executor extends AsyncDisposable {
+  readonly device: Device;
+  compile(outputs: Readonly<Record<string, Value>>, options?: CompileOptions): Promise<Executable>;
+  /** A resident float32 tensor of zeros. */
+  allocate(shape: Shape): Promise<ResidentTensor>;
+  release(tensor: ResidentTensor): Promise<void>;
+}
+
+export interface ExecutorOptions {
+  readonly device?: Device | undefined;
+  /** Threads of one run; all cores if absent. */
+  readonly threads?: number | undefined;
+  /** Where weight files are linked beside compiled graphs; a private temporary folder if absent. */
+  readonly cacheFolder?: string | undefined;
+}

@@ -1,0 +1,190 @@
+/**
+ * Lowers a graph to an ONNX model: bytes for the executor, plus the list of weight files it points into.
+ */
+
+import path from 'node:path';
+import type { Device } from '../device.ts';
+import { inTopologicalOrder, type Application, type Constant, type Value, type Weight } from '../graph.ts';
+import { simplify } from '../simplify.ts';
+import type { Lowering, OnnxAttribute } from './lowering.ts';
+import { ATTRIBUTE_TYPE, ELEMENT_TYPE, encodeModel, EXTERNAL_LOCATION, type OnnxElementType } from './schema.ts';
+
+/** Opset 21 is the first with blockwise DequantizeLinear; it asks for file version 10. */
+const OPSET = 21;
+const IR_VERSION = 10;
+
+const STORED_AS = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+export interface OnnxModel {
+  readonly bytes: Uint8Array;
+  /** Weight files by the name under which the model expects each beside itself. */
+  readonly weightFiles: ReadonlyMap<string, string>;
+  /** How many nodes the graph has. */
+  readonly nodes: number;
+}
+
+/** The ONNX model that computes `outputs` by name. */
+export function lowerToOnnx(outputs: Readonly<Record<string, Value>>, device: Device): OnnxModel {
+  const names = Object.keys(outputs);
+  const probe = new ModelWriter(device);
+  const values = simplify(Object.values(outputs), (node) => probe.hasFused(node));
+  const writer = new ModelWriter(device);
+  for (const value of inTopologicalOrder(values)) writer.write(value);
+  values.forEach((value, i) => writer.output(names[i]!, value));
+  return writer.finish();
+}
+
+class ModelWriter implements Lowering {
+  readonly device: Device;
+  readonly #nodes: object[] = [];
+  readonly #initializers: object[] = [];
+  readonly #inputs: object[] = [];
+  readonly #outputs: object[] = [];
+  readonly #names = new Map<Value, string>();
+  readonly #constants = new Map<string, string>();
+  readonly #casts = new Map<string, string>();
+  readonly #weightFiles = new Map<string, string>();
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** Whether the device has a fused kernel for a composite: asked by lowering it into this writer, which is thrown away. */
+  hasFused(node: Application): boolean {
+    const { operator } = node;
+    if (operator.kind !== 'composite' || operator.lower === undefined) return false;
+    return (
+      operator.lower(
+        this,
+        node.inputs.map(() => ''),
+        node,
+      ) !== null
+    );
+  }
+
+  write(value: Value): void {
+    this.#names.set(value, this.#lower(value));
+  }
+
+  output(name: string, value: Value): void {
+    this.#nodes.push({ operator: 'Identity', inputs: [this.#names.get(value)!], outputs: [name] });
+    this.#outputs.push(valueInfo(name, value));
+  }
+
+  finish(): OnnxModel {
+    const bytes = encodeModel({
+      irVersion: IR_VERSION,
+      producerName: 'prefmesh',
+      operatorSets: [
+        { domain: '', version: OPSET },
+        { domain: 'com.microsoft', version: 1 },
+      ],
+      graph: {
+        name: 'graph',
+        nodes: this.#nodes,
+        initializers: this.#initializers,
+        inputs: this.#inputs,
+        outputs: this.#outputs,
+      },
+    });
+    return { bytes, weightFiles: this.#weightFiles, nodes: this.#nodes.length };
+  }
+
+  emit(
+    operator: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain = '',
+  ): string {
+    const output = `v${this.#nodes.length}`;
+    const encoded = Object.entries(attributes).map(([name, value]) => attribute(name, value));
+    this.#nodes.push({ operator, inputs, outputs: [output], attributes: encoded, domain });
+    return output;
+  }
+
+  int64(values: readonly number[]): string {
+    const raw = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+    return this.#shared(`int64 ${values}`, { extents: [values.length], elementType: ELEMENT_TYPE.int64, raw });
+  }
+
+  float32(value: number): string {
+    const raw = new Uint8Array(Float32Array.of(value).buffer);
+    return this.#shared(`float32 ${value}`, { extents: [], elementType: ELEMENT_TYPE.float32, raw });
+  }
+
+  asInt64(name: string): string {
+    const known = this.#casts.get(name) ?? this.emit('Cast', [name], { to: ELEMENT_TYPE.int64 });
+    this.#casts.set(name, known);
+    return known;
+  }
+
+  #lower(value: Value): string {
+    switch (value.kind) {
+      case 'input':
+        this.#inputs.push(valueInfo(value.name, value));
+        return value.name;
+      case 'constant':
+        return this.#constant(value);
+      case 'weight':
+        return this.#weight(value);
+      case 'application': {
+        const name = value.operator.lower?.(
+          this,
+          value.inputs.map((each) => this.#names.get(each)!),
+          value,
+        );
+        if (name === undefined || name === null) throw new Error(`${value.operator.name} cannot be lowered`);
+        return name;
+      }
+    }
+  }
+
+  #constant({ data, shape, type }: Constant): string {
+    const name = `c${this.#initializers.length}`;
+    const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.#initializers.push({ name, extents: shape, elementType: ELEMENT_TYPE[type], raw });
+    return name;
+  }
+
+  #weight({ source }: Weight): string {
+    const beside = `${this.#fileNumber(source.file)}-${path.basename(source.file)}`;
+    this.#weightFiles.set(beside, source.file);
+    const stored: OnnxElementType = STORED_AS[source.dtype];
+    const external = { location: beside, offset: String(source.offset), length: String(source.bytes) };
+    this.#initializers.push({
+      name: source.name,
+      extents: source.shape,
+      elementType: ELEMENT_TYPE[stored],
+      location: EXTERNAL_LOCATION,
+      external: Object.entries(external).map(([key, value]) => ({ key, value })),
+    });
+    return stored === 'float32' ? source.name : this.emit('Cast', [source.name], { to: ELEMENT_TYPE.float32 });
+  }
+
+  #fileNumber(file: string): number {
+    const files = [...this.#weightFiles.values()];
+    const known = files.indexOf(file);
+    return known === -1 ? files.length : known;
+  }
+
+  #shared(key: string, tensor: object): string {
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const name = `k${this.#constants.size}`;
+    this.#initializers.push({ name, ...tensor });
+    this.#constants.set(key, name);
+    return name;
+  }
+}
+
+function attribute(name: string, value: OnnxAttribute): object {
+  if (typeof value === 'number') return { name, int: value, type: ATTRIBUTE_TYPE.int };
+  if (typeof value === 'string') return { name, string: Buffer.from(value), type: ATTRIBUTE_TYPE.string };
+  if ('float' in value) return { name, float: value.float, type: ATTRIBUTE_TYPE.float };
+  return { name, ints: value, type: ATTRIBUTE_TYPE.ints };
+}
+
+function valueInfo(name: string, { shape, type }: Value): object {
+  const extents = shape.map((value) => ({ value }));
+  return { name, type: { tensor: { elementType: ELEMENT_TYPE[type], shape: { extents } } } };
+}

@@ -1,0 +1,145 @@
+/**
+ * The main executor: graphs lowered to ONNX and run by ONNX Runtime in a worker thread of their own.
+ *
+ * Given the same inputs, threads and machine, a run gives the same bits.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { PrefmeshError } from '../../protocol/errors.ts';
+import type { Device } from './device.ts';
+import type {
+  CompileOptions,
+  Executable,
+  Executor,
+  ExecutorOptions,
+  ResidentTensor,
+  RunOptions,
+  TensorData,
+} from './executor.ts';
+import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value } from './graph.ts';
+import { lowerToOnnx } from './onnx/model.ts';
+import type { FedTensor, Reply, Request } from './onnxruntimeMessages.ts';
+import { linkWeights } from './weightFolder.ts';
+
+export class OnnxRuntimeExecutor implements Executor {
+  readonly device: Device;
+  readonly #worker: Worker;
+  readonly #threads: number;
+  readonly #folder: string;
+  readonly #ownFolder: boolean;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Reply>>();
+  #sequence = 0;
+
+  private constructor(device: Device, threads: number, folder: string, ownFolder: boolean) {
+    this.device = device;
+    this.#threads = threads;
+    this.#folder = folder;
+    this.#ownFolder = ownFolder;
+    // The neighbour file, with whatever extension this one has: .ts in a clone, .js in the package.
+    this.#worker = new Worker(new URL(`./onnxruntimeWorker${path.extname(import.meta.url)}`, import.meta.url));
+    this.#worker.on('message', (reply: Reply) => {
+      this.#waiting.get(reply.id)?.resolve(reply);
+      this.#waiting.delete(reply.id);
+      if (this.#waiting.size === 0) this.#worker.unref();
+    });
+    this.#worker.on('error', (error) => this.#failAll(error));
+    this.#worker.on('exit', () => this.#failAll(new Error('the worker thread ended')));
+    this.#worker.unref();
+  }
+
+  static async open(options: ExecutorOptions = {}): Promise<OnnxRuntimeExecutor> {
+    const { device = 'cpu', threads = availableParallelism(), cacheFolder } = options;
+    if (cacheFolder !== undefined) await mkdir(cacheFolder, { recursive: true });
+    const folder = cacheFolder ?? (await mkdtemp(path.join(tmpdir(), 'prefmesh-')));
+    return new OnnxRuntimeExecutor(device, threads, folder, cacheFolder === undefined);
+  }
+
+  /** Throws `ENGINE_FAILED` where the device cannot take the graph. */
+  async compile(outputs: Readonly<Record<string, Value>>, options: CompileOptions = {}): Promise<Executable> {
+    const model = lowerToOnnx(outputs, this.device);
+    const folder = await linkWeights(this.#folder, model.weightFiles);
+    const file = path.join(folder, `${randomUUID()}.onnx`);
+    const session = this.#sequence++;
+    try {
+      await writeFile(file, model.bytes, { mode: 0o600 });
+      const { weights = 'small' } = options;
+      await this.#ask({ kind: 'compile', session, file, device: this.device, threads: this.#threads, weights });
+    } finally {
+      await rm(file, { force: true });
+    }
+    const inputs = inTopologicalOrder(Object.values(outputs)).filter((value) => value.kind === 'input');
+    return {
+      run: (feeds, runOptions) => this.#run(session, inputs, feeds, runOptions),
+      dispose: async () => {
+        await this.#ask({ kind: 'dispose', session });
+      },
+    };
+  }
+
+  async allocate(shape: Shape): Promise<ResidentTensor> {
+    const id = this.#sequence++;
+    await this.#ask({ kind: 'allocate', resident: id, shape });
+    return { id, shape };
+  }
+
+  async release(tensor: ResidentTensor): Promise<void> {
+    await this.#ask({ kind: 'release', resident: tensor.id });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker.terminate();
+    if (this.#ownFolder) await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #run(
+    session: number,
+    inputs: readonly Input[],
+    feeds: Readonly<Record<string, TensorData | ResidentTensor>>,
+    { signal, writes = [] }: RunOptions = {},
+  ): Promise<Record<string, TensorData>> {
+    signal?.throwIfAborted();
+    const fed: Record<string, FedTensor | { resident: number }> = {};
+    for (const { name, shape, type } of inputs) {
+      const feed = feeds[name];
+      if (feed === undefined) throw new Error(`no value was fed for input ${name}`);
+      if ('id' in feed) {
+        fed[name] = { resident: feed.id };
+      } else if (feed.length === sizeOf(shape)) {
+        fed[name] = { data: feed, shape, type };
+      } else {
+        throw new Error(`input ${name} takes [${shape}], not ${feed.length} numbers`);
+      }
+    }
+    const request = writes.map(({ output, into, starts }) => ({ output, into: into.id, starts }));
+    const reply = await this.#ask({ kind: 'run', session, feeds: fed, writes: request });
+    signal?.throwIfAborted();
+    return reply.outputs!;
+  }
+
+  async #ask(request: Request): Promise<Reply> {
+    const id = this.#sequence++;
+    const answer = Promise.withResolvers<Reply>();
+    this.#waiting.set(id, answer);
+    // An idle worker must not keep the process alive; a busy one must.
+    this.#worker.ref();
+    this.#worker.postMessage({ id, request });
+    const reply = await answer.promise;
+    if (reply.failure === undefined) return reply;
+    throw new PrefmeshError('ENGINE_FAILED', { device: this.device, problem: firstLine(reply.failure) });
+  }
+
+  #failAll(cause: Error): void {
+    for (const { reject } of this.#waiting.values()) {
+      reject(new PrefmeshError('ENGINE_FAILED', { device: this.device, problem: firstLine(cause.message) }, { cause }));
+    }
+    this.#waiting.clear();
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]!;
+}

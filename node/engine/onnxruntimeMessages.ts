@@ -1,0 +1,39 @@
+/**
+ * What the executor and its worker thread say to each other.
+ */
+
+import type { Device } from './device.ts';
+import type { TensorData } from './executor.ts';
+import type { ElementType, Shape } from './graph.ts';
+
+export interface FedTensor {
+  readonly data: TensorData;
+  readonly shape: Shape;
+  readonly type: ElementType;
+}
+
+export type Request =
+  | {
+      readonly kind: 'compile';
+      readonly session: number;
+      readonly file: string;
+      readonly device: Device;
+      readonly threads: number;
+      readonly weights: 'fast' | 'small';
+    }
+  | {
+      readonly kind: 'run';
+      readonly session: number;
+      readonly feeds: Readonly<Record<string, FedTensor | { readonly resident: number }>>;
+      readonly writes: readonly { readonly output: string; readonly into: number; readonly starts: Int32Array }[];
+    }
+  | { readonly kind: 'dispose'; readonly session: number }
+  | { readonly kind: 'allocate'; readonly resident: number; readonly shape: Shape }
+  | { readonly kind: 'release'; readonly resident: number };
+
+export interface Reply {
+  readonly id: number;
+  readonly outputs?: Record<string, TensorData>;
+  /** The runtime's words where the request failed. */
+  readonly failure?: string;
+}

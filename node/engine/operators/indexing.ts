@@ -1,0 +1,104 @@
+/**
+ * Operators that read or write at integer indices. Each pair is the other's derivative.
+ *
+ * Writing uses ONNX ScatterElements, whose CPU kernel adds in order; ScatterND may add from several threads at once,
+ * and a sum would then depend on timing.
+ */
+
+import { apply, sizeOf, type Primitive, type Value } from '../graph.ts';
+
+type Plain = Record<never, never>;
+
+const GATHER_ROWS: Primitive<Plain> = {
+  kind: 'primitive',
+  name: 'gatherRows',
+  infer: ([table, indices]) => ({ shape: [...indices!.shape, table!.shape[1]!], type: 'float32' }),
+  derivative({ inputs }, gradient) {
+    const [table, indices] = inputs as [Value, Value];
+    return [scatterRows(gradient, indices, table.shape[0]!), null];
+  },
+  lower: (lowering, inputs) => lowering.emit('Gather', inputs, { axis: 0 }),
+  evaluate([table, indices], { shape }) {
+    const width = shape.at(-1)!;
+    const result = new Float64Array(sizeOf(shape));
+    for (const [i, row] of indices!.data.entries()) {
+      result.set(table!.data.subarray(row * width, (row + 1) * width), i * width);
+    }
+    return result;
+  },
+};
+
+const SCATTER_ROWS: Primitive<{ readonly rows: number }> = {
+  kind: 'primitive',
+  name: 'scatterRows',
+  infer: ([x], { rows }) => ({ shape: [rows, x!.shape.at(-1)!], type: 'float32' }),
+  derivative: ({ inputs }, gradient) => [gatherRows(gradient, inputs[1]!), null],
+  lower(lowering, [x, indices], node) {
+    const [rows, width] = node.shape as [number, number];
+    const count = sizeOf(node.inputs[1]!.shape);
+    const target = lowering.emit('Expand', [lowering.float32(0), lowering.int64([rows, width])]);
+    const column = lowering.emit('Reshape', [indices!, lowering.int64([count, 1])]);
+    const everywhere = lowering.emit('Expand', [column, lowering.int64([count, width])]);
+    const updates = lowering.emit('Reshape', [x!, lowering.int64([count, width])]);
+    return lowering.emit('ScatterElements', [target, everywhere, updates], { axis: 0, reduction: 'add' });
+  },
+  evaluate([x, indices], { shape }) {
+    const width = shape[1]!;
+    const result = new Float64Array(sizeOf(shape));
+    for (const [i, row] of indices!.data.entries()) {
+      for (let j = 0; j < width; j++) result[row * width + j]! += x!.data[i * width + j]!;
+    }
+    return result;
+  },
+};
+
+const PICK: Primitive<Plain> = {
+  kind: 'primitive',
+  name: 'pick',
+  infer: ([x]) => ({ shape: [x!.shape[0]!], type: 'float32' }),
+  derivative({ inputs }, gradient) {
+    const [x, indices] = inputs as [Value, Value];
+    return [place(gradient, indices, x.shape[1]!), null];
+  },
+  lower(lowering, [x, indices], { shape }) {
+    const [count] = shape as [number];
+    const column = lowering.emit('Reshape', [indices!, lowering.int64([count, 1])]);
+    const picked = lowering.emit('GatherElements', [x!, column], { axis: 1 });
+    return lowering.emit('Reshape', [picked, lowering.int64([count])]);
+  },
+  evaluate: ([x, indices]) => indices!.data.map((column, row) => x!.data[row * x!.shape[1]! + column]!),
+};
+
+const PLACE: Primitive<{ readonly columns: number }> = {
+  kind: 'primitive',
+  name: 'place',
+  infer: ([x], { columns }) => ({ shape: [x!.shape[0]!, columns], type: 'float32' }),
+  derivative: ({ inputs }, gradient) => [pick(gradient, inputs[1]!), null],
+  lower(lowering, [x, indices], { shape }) {
+    const one = lowering.int64([shape[0]!, 1]);
+    const target = lowering.emit('Expand', [lowering.float32(0), lowering.int64(shape)]);
+    const updates = lowering.emit('Reshape', [x!, one]);
+    const column = lowering.emit('Reshape', [indices!, one]);
+    return lowering.emit('ScatterElements', [target, column, updates], { axis: 1 });
+  },
+  evaluate([x, indices], { shape }) {
+    const result = new Float64Array(sizeOf(shape));
+    for (const [row, column] of indices!.data.entries()) result[row * shape[1]! + column] = x!.data[row]!;
+    return result;
+  },
+};
+
+export const INDEXING = { GATHER_ROWS, SCATTER_ROWS, PICK, PLACE };
+
+/** `table` `[rows, width]` at integer `indices` `[…]`: `[…, width]`. */
+export const gatherRows = (table: Value, indices: Value): Value => apply(GATHER_ROWS, [table, indices], {});
+
+/** The rows of `x` `[…, width]` added up at `indices` `[…]` of a zero `[rows, width]`. */
+export const scatterRows = (x: Value, indices: Value, rows: number): Value =>
+  apply(SCATTER_ROWS, [x, indices], { rows });
+
+/** One element of each row: `x` `[n, columns]` at `indices` `[n]`: `[n]`. */
+export const pick = (x: Value, indices: Value): Value => apply(PICK, [x, indices], {});
+
+/** `x` `[n]` put at column `indices` `[n]` of a zero `[n, columns]`. */
+export const place = (x: Value, indices: Value, columns: number): Value => apply(PLACE, [x, indices], { columns });
