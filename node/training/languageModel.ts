@@ -1,4 +1,25 @@
+/**
+ * Training of all weights of a Llama-family model by next-token cross-entropy: how the embedded model is made.
+ *
+ * Weights live in one flat vector, which is fed to the graph at every step; the gradient comes back as one vector of
+ * the same layout. The optimiser is the caller's.
+ */
+
+import { attention, causalMask } from '../engine/composites/attention.ts';
+import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
+import { gradients } from '../engine/derivative.ts';
+import type { Executable, Executor } from '../engine/executor.ts';
+import { constant, input, sizeOf, type Value } from '../engine/graph.ts';
+import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
+import { divide, multiply, negate } from '../engine/operators/elementwise.ts';
+import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
+import { sum } from '../engine/operators/reduction.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { headName, llamaHidden, llamaWeights, plainProjection } from '../model/llama.ts';
+import { initialWeights } from './initialWeights.ts';
+
+/** Rows that go through the head at once. */
+const HEAD_CHUNK = 1024;
 
 export interface LanguageModelOptions {
   readonly config: ModelConfig;
@@ -20,23 +41,126 @@ export interface NamedWeight {
   readonly data: Float32Array;
 }
 
-export declare class LanguageModelTrainer {
-  static create(options: LanguageModelOptions): Promise<LanguageModelTrainer>;
-  readonly parameterCount: number;
+export class LanguageModelTrainer {
   /** All weights, one after the other; update it in place. */
   readonly parameters: Float32Array;
   /** Hugging Face names and shapes over `parameters`. */
   readonly weights: readonly NamedWeight[];
+  readonly #options: LanguageModelOptions;
+  readonly #executor: Executor;
+  #training: Promise<Executable> | undefined;
+  #scoring: Promise<Executable> | undefined;
+
+  private constructor(
+    options: LanguageModelOptions,
+    weights: readonly NamedWeight[],
+    parameters: Float32Array,
+    executor: Executor,
+  ) {
+    this.#options = options;
+    this.weights = weights;
+    this.parameters = parameters;
+    this.#executor = executor;
+  }
+
+  static async create(options: LanguageModelOptions): Promise<LanguageModelTrainer> {
+    const table = llamaWeights(options.config);
+    const parameters = new Float32Array(table.reduce((total, { shape }) => total + sizeOf(shape), 0));
+    const initial = options.weights ?? initialWeights(options.config, options.seed ?? 0);
+    let offset = 0;
+    const weights = table.map(({ name, shape }) => {
+      const data = parameters.subarray(offset, (offset += sizeOf(shape)));
+      const values = initial.get(name);
+      if (values?.length !== data.length) throw new Error(`initial weights: ${name} is missing or not [${shape}]`);
+      data.set(values);
+      return { name, shape, data };
+    });
+    const executor = await OnnxRuntimeExecutor.open({ threads: options.threads });
+    return new LanguageModelTrainer(options, weights, parameters, executor);
+  }
+
+  get parameterCount(): number {
+    return this.parameters.length;
+  }
+
   /**
    * Mean next-token cross-entropy (nats) over `tokens` `[batch, length + 1]` and its gradient by `parameters`.
    * `mask` `[batch, length]` weighs the predicted positions (1 if absent).
    */
-  lossAndGradient(
+  async lossAndGradient(
     tokens: Int32Array,
     mask?: Float32Array,
-    options?: { signal?: AbortSignal },
-  ): Promise<{ loss: number; gradient: Float32Array }>;
+    options: { signal?: AbortSignal } = {},
+  ): Promise<{ loss: number; gradient: Float32Array }> {
+    this.#training ??= this.#executor.compile(this.#graph(true));
+    const { loss, gradient } = await (await this.#training).run(this.#feeds(tokens, mask), options);
+    return { loss: loss![0]!, gradient: gradient as Float32Array };
+  }
+
   /** The loss alone. */
-  loss(tokens: Int32Array, mask?: Float32Array, options?: { signal?: AbortSignal }): Promise<number>;
-  [Symbol.asyncDispose](): Promise<void>;
+  async loss(tokens: Int32Array, mask?: Float32Array, options: { signal?: AbortSignal } = {}): Promise<number> {
+    this.#scoring ??= this.#executor.compile(this.#graph(false));
+    const { loss } = await (await this.#scoring).run(this.#feeds(tokens, mask), options);
+    return loss![0]!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#executor[Symbol.asyncDispose]();
+  }
+
+  #graph(withGradient: boolean): Record<string, Value> {
+    const { config, batch, length } = this.#options;
+    const flat = input('parameters', [this.parameters.length]);
+    let offset = 0;
+    const parts = this.weights.map(({ shape }) => {
+      const part = reshape(sliceAxis(flat, 0, offset, sizeOf(shape)), shape);
+      offset += sizeOf(shape);
+      return part;
+    });
+    const byName = new Map(this.weights.map(({ name }, i) => [name, parts[i]!]));
+    const weight = (name: string): Value => byName.get(name)!;
+
+    const mask = causalMask(length);
+    const hidden = llamaHidden(
+      {
+        config,
+        weight,
+        project: plainProjection(weight),
+        attend: (q, k, v) => attention(q, k, v, mask, config),
+      },
+      {
+        tokens: input('tokens', [batch, length], 'int32'),
+        positions: constant(
+          Int32Array.from({ length: batch * length }, (_, i) => i % length),
+          [batch, length],
+        ),
+        positionBound: length,
+      },
+    );
+    const targets = input('targets', [batch * length], 'int32');
+    const weighing = input('mask', [batch * length]);
+    const logProbs = tokenLogProbs(hidden, weight(headName(config)), targets, { chunk: HEAD_CHUNK });
+    const loss = negate(divide(sum(multiply(logProbs, weighing), [0]), sum(weighing, [0])));
+    if (!withGradient) return { loss };
+    const gradient = concat(
+      gradients(loss, parts).map((part) => reshape(part, [sizeOf(part.shape)])),
+      0,
+    );
+    return { loss, gradient };
+  }
+
+  #feeds(tokens: Int32Array, mask: Float32Array | undefined): Record<string, Float32Array | Int32Array> {
+    const { batch, length } = this.#options;
+    if (tokens.length !== batch * (length + 1))
+      throw new Error(`tokens: ${tokens.length} is not ${batch}·${length + 1}`);
+    const inputs = new Int32Array(batch * length);
+    const targets = new Int32Array(batch * length);
+    for (let row = 0; row < batch; row++) {
+      const start = row * (length + 1);
+      inputs.set(tokens.subarray(start, start + length), row * length);
+      targets.set(tokens.subarray(start + 1, start + length + 1), row * length);
+    }
+    const everywhere = mask ?? new Float32Array(batch * length).fill(1);
+    return { parameters: this.parameters, tokens: inputs, targets, mask: everywhere };
+  }
 }

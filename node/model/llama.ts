@@ -1,0 +1,101 @@
+/**
+ * The forward pass of the Llama family as graph values, up to the last hidden states.
+ *
+ * Covers Llama and Qwen2 (biases on q, k and v). What differs between training an adapter, training all weights and
+ * generating is how a weight is found, how a projection is computed and what its queries attend to: those come in as
+ * functions.
+ */
+
+import { rmsNorm } from '../engine/composites/rmsNorm.ts';
+import { rotary, rotaryTables } from '../engine/composites/rotary.ts';
+import { swiglu } from '../engine/composites/swiglu.ts';
+import type { Value } from '../engine/graph.ts';
+import { add } from '../engine/operators/elementwise.ts';
+import { gatherRows } from '../engine/operators/indexing.ts';
+import { reshape } from '../engine/operators/layout.ts';
+import { matmul } from '../engine/operators/matmul.ts';
+import { projectionPath, projectionShape, TARGET_MODULES, type TargetModule } from '../training/adapterVector.ts';
+import type { ModelConfig } from './config.ts';
+
+export interface LlamaParts {
+  readonly config: ModelConfig;
+  /** A weight by its Hugging Face name. */
+  readonly weight: (name: string) => Value;
+  /** `x` `[n, in]` through a projection, without its bias: `[n, out]`. */
+  readonly project: (x: Value, layer: number, target: TargetModule) => Value;
+  /** What the queries see: `q` `[batch, time, heads · headDim]`, `k` and `v` `[batch, time, kvHeads · headDim]`. */
+  readonly attend: (q: Value, k: Value, v: Value, layer: number) => Value;
+}
+
+/** Token ids and their positions, both int32 `[batch, time]`. */
+export interface LlamaRows {
+  readonly tokens: Value;
+  readonly positions: Value;
+  /** Every position is below this bound. */
+  readonly positionBound: number;
+}
+
+/** Hidden states after the final norm, `[batch · time, hidden]`. */
+export function llamaHidden({ config, weight, project, attend }: LlamaParts, rows: LlamaRows): Value {
+  const [batch, time] = rows.tokens.shape as [number, number];
+  const { heads, kvHeads, headDim, rmsNormEps } = config;
+  const tables = rotaryTables(Math.max(rows.positionBound, time), headDim, config.ropeTheta);
+
+  let x = reshape(gatherRows(weight(EMBEDDING), rows.tokens), [batch * time, config.hiddenSize]);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const path = `model.layers.${layer}`;
+    const biased = (input: Value, target: TargetModule, width: number): Value => {
+      const flat = project(input, layer, target);
+      const bias = config.qkvBias ? add(flat, weight(`${path}.${projectionPath(target)}.bias`)) : flat;
+      return reshape(bias, [batch, time, width]);
+    };
+    const normed = rmsNorm(x, weight(`${path}.input_layernorm.weight`), rmsNormEps);
+    const q = rotary(biased(normed, 'q_proj', heads * headDim), rows.positions, tables, heads);
+    const k = rotary(biased(normed, 'k_proj', kvHeads * headDim), rows.positions, tables, kvHeads);
+    const v = biased(normed, 'v_proj', kvHeads * headDim);
+    const attended = reshape(attend(q, k, v, layer), [batch * time, heads * headDim]);
+    x = add(x, project(attended, layer, 'o_proj'));
+
+    const between = rmsNorm(x, weight(`${path}.post_attention_layernorm.weight`), rmsNormEps);
+    const gated = swiglu(project(between, layer, 'gate_proj'), project(between, layer, 'up_proj'));
+    x = add(x, project(gated, layer, 'down_proj'));
+  }
+  return rmsNorm(x, weight('model.norm.weight'), rmsNormEps);
+}
+
+const EMBEDDING = 'model.embed_tokens.weight';
+
+/** The Hugging Face name of the output head: the embedding where the two are tied. */
+export function headName(config: ModelConfig): string {
+  return config.tiedHead ? EMBEDDING : 'lm_head.weight';
+}
+
+/** A projection as the plain product with its weight. */
+export function plainProjection(weight: (name: string) => Value): LlamaParts['project'] {
+  return (x, layer, target) => matmul(x, weight(projectionName(layer, target)), { transposeB: true });
+}
+
+export function projectionName(layer: number, target: TargetModule): string {
+  return `model.layers.${layer}.${projectionPath(target)}.weight`;
+}
+
+/** Names and shapes of all weights of a model, in the order of its layers. */
+export function llamaWeights(config: ModelConfig): { name: string; shape: readonly number[] }[] {
+  const { hiddenSize, vocabSize, layers } = config;
+  const table: { name: string; shape: readonly number[] }[] = [{ name: EMBEDDING, shape: [vocabSize, hiddenSize] }];
+  for (let layer = 0; layer < layers; layer++) {
+    const path = `model.layers.${layer}`;
+    table.push({ name: `${path}.input_layernorm.weight`, shape: [hiddenSize] });
+    for (const target of TARGET_MODULES) {
+      const shape = projectionShape(config, target);
+      table.push({ name: projectionName(layer, target), shape });
+      if (config.qkvBias && ['q_proj', 'k_proj', 'v_proj'].includes(target)) {
+        table.push({ name: `${path}.${projectionPath(target)}.bias`, shape: [shape[0]] });
+      }
+    }
+    table.push({ name: `${path}.post_attention_layernorm.weight`, shape: [hiddenSize] });
+  }
+  table.push({ name: 'model.norm.weight', shape: [hiddenSize] });
+  if (!config.tiedHead) table.push({ name: 'lm_head.weight', shape: [vocabSize, hiddenSize] });
+  return table;
+}
