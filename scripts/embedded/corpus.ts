@@ -25,7 +25,7 @@ export function corpusDocument(seed: number, index: number, pool: QuestionPool =
   const choices = draws(seed, pool, 'document', index);
   const question = choices.pick(questionsOf(pool));
   const style = drawStyle(choices);
-  const asked = choices.next() < 0.5 ? {} : drawRequest(style, choices);
+  const asked = choices.coin() ? {} : drawRequest(style, choices);
   const text = Object.keys(asked).length === 0 ? question.text : requestStyle(question.text, asked, choices);
   return { prompt: text + PROMPT_END, answer: writeAnswer(planAnswer(question, choices), style), asked };
 }

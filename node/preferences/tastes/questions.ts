@@ -5,7 +5,7 @@
  * its text puts it into exactly one pool, so that pools are disjoint by prompt whatever the seeds of those who draw
  * from them: the base model never saw a question of the evaluation set, nor did any participant.
  */
-import { fnv1a } from './draws.ts';
+import { createHash } from 'node:crypto';
 import { TOPICS } from './topics/catalogue.ts';
 import type { Aspect, Topic } from './topics/topic.ts';
 
@@ -63,7 +63,7 @@ export function questionsOf(pool: QuestionPool): readonly Question[] {
 
 /** The pool that a question's text belongs to. */
 export function poolOf(text: string): QuestionPool {
-  let rest = fnv1a(text) % 100;
+  let rest = createHash('sha256').update(text).digest().readUInt32BE() % 100;
   for (const pool of Object.keys(POOL_SHARES) as QuestionPool[]) {
     if (rest < POOL_SHARES[pool]) return pool;
     rest -= POOL_SHARES[pool];

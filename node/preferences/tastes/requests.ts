@@ -28,7 +28,7 @@ export function requestStyle(question: string, wanted: Partial<Style>, choices: 
     .shuffled(TASTES.filter((taste) => wanted[taste] !== undefined))
     .map((taste) => choices.pick(wanted[taste] === true ? REQUESTS[taste].shown : REQUESTS[taste].absent));
   const request = capitalise(joinWithAnd(asked));
-  return choices.next() < 0.5 ? `${request}: ${uncapitalise(question)}` : `${question} ${request}.`;
+  return choices.coin() ? `${request}: ${uncapitalise(question)}` : `${question} ${request}.`;
 }
 
 function joinWithAnd(parts: readonly string[]): string {

@@ -123,8 +123,7 @@ function makePair(id: string, question: Question, taste: Taste, choices: Draws):
 
 /** A style with every taste present or absent at even odds, independently. */
 export function drawStyle(choices: Draws): Style {
-  const coin = (): boolean => choices.next() < 0.5;
-  return { informal: coin(), concise: coin(), technical: coin(), citing: coin() };
+  return { informal: choices.coin(), concise: choices.coin(), technical: choices.coin(), citing: choices.coin() };
 }
 
 function take(questions: readonly Question[], count: number, purpose: string): readonly Question[] {
