@@ -516,6 +516,64 @@ export const ERRORS = {
     explain:
       'An adapter is a difference from one base model and means nothing on another. Adapters written by this program carry the SHA-256 of their base, and it is not the one of the model given.',
   },
+  ADDRESS_INVALID: {
+    exit: 2,
+    what: 'not a peer address: {address}',
+    fix: 'write a multiaddr such as /ip4/203.0.113.7/tcp/4001/p2p/12D3KooW…, or a peer id',
+    explain: 'Addresses are multiaddrs, peers are named by the peer id of an Ed25519 key.',
+  },
+  PORT_BUSY: {
+    exit: 4,
+    what: 'cannot listen on {addresses}: the port is in use',
+    fix: 'stop the program that holds the port, or choose another one (tcp/0 takes any free port)',
+    explain: 'Another program, perhaps another node, listens on the same address and port.',
+  },
+  LISTEN_FAILED: {
+    exit: 4,
+    what: 'cannot listen on {addresses}: {problem}',
+    fix: 'choose an address of this machine and a port that this user may open',
+    explain: 'The operating system refused to open the listening socket.',
+  },
+  BOOTSTRAP_UNREACHABLE: {
+    exit: 4,
+    what: 'no bootstrap node answers at {addresses} ({problem})',
+    fix: 'check the address and that the node there runs, and that a firewall lets this machine dial it',
+    explain:
+      'A node enters the network through one address that it knows. None of the given ones could be connected in time. A running node goes on trying.',
+  },
+  PEER_UNREACHABLE: {
+    exit: 4,
+    what: 'cannot reach {peer}: {problem}',
+    fix: 'check that the peer runs and that its address can be dialled from here',
+    explain:
+      'No connection or stream to the peer could be opened. Requests that can be repeated are repeated before this is reported.',
+  },
+  PROTOCOL_UNSUPPORTED: {
+    exit: 4,
+    what: '{peer} answers but does not offer this service',
+    fix: 'check that it is the right peer, that it has the right role, and that both run a compatible version',
+    explain:
+      'The peer is connected but does not speak the protocol that was asked for; a participant, for one, is no aggregator.',
+  },
+  PEER_SILENT: {
+    exit: 4,
+    what: '{peer} did not answer within {wait} ms ({request})',
+    fix: 'try again; if it stays, the peer is overloaded or the connection too slow',
+    explain: 'Every read and write on the network has a bound. The peer was connected but did not answer within it.',
+  },
+  STREAM_CUT: {
+    exit: 4,
+    what: 'the connection to {peer} was cut ({request})',
+    fix: 'run the same command again; transfers go on where they stopped',
+    explain: 'The peer or the network between closed the stream before the answer was complete.',
+  },
+  PEER_REFUSED: {
+    exit: 5,
+    what: '{peer} refused: {code} ({request})',
+    fix: 'look up {code} on the errors page; it says why the peer refused',
+    explain:
+      'The peer answered with an error code instead of what was asked for. The code means there what it means here.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

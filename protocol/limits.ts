@@ -97,4 +97,75 @@ export const LIMITS = {
   },
   tensorName: { value: 256, unit: 'count', why: "characters of a tensor's name" },
   dimensions: { value: 4, unit: 'count', why: "dimensions of a tensor's shape" },
+  connections: {
+    value: 128,
+    unit: 'count',
+    why: "a host's memory is bounded by connections times streams times buffers; the rest is pruned",
+  },
+  pendingConnections: { value: 64, unit: 'count', why: 'inbound connections that have not shown who they are yet' },
+  connectionsPerHost: {
+    value: 50,
+    unit: 'count',
+    why: 'new connections a second from one address; a household, an office or a container host shares one',
+  },
+  connectionsPerHostLocal: {
+    value: 1_000,
+    unit: 'count',
+    why: 'the same on one machine, where every node has the same address',
+  },
+  connectionStreams: {
+    value: 256,
+    unit: 'count',
+    why: 'open streams of all protocols on one connection, in each direction',
+  },
+  protocolStreams: {
+    value: 8,
+    unit: 'count',
+    why: 'open streams of one protocol on one connection; a peer needs one or two',
+  },
+  streamWindow: {
+    value: 2 * 1024 * KiB,
+    unit: 'bytes',
+    why: 'largest window of a stream; stays below the read buffer, which a sender could otherwise overflow',
+  },
+  streamReadBuffer: {
+    value: 4 * 1024 * KiB,
+    unit: 'bytes',
+    why: 'what a stream holds unread; twice the window, so that it never overflows',
+  },
+  dialWait: {
+    value: 15_000,
+    unit: 'ms',
+    why: 'a connection with encryption over a slow mobile network stands within it',
+  },
+  bootstrapWait: {
+    value: 30_000,
+    unit: 'ms',
+    why: 'how long a start waits for a bootstrap node that may be starting too',
+  },
+  anchorRetryFirst: { value: 250, unit: 'ms', why: 'first pause before a lost anchor is dialled again' },
+  anchorRetryLongest: {
+    value: 30_000,
+    unit: 'ms',
+    why: 'longest pause between attempts, so that a node is back soon after an outage',
+  },
+  anchorPingEvery: { value: 20_000, unit: 'ms', why: 'often enough to keep address translations alive' },
+  anchorPingWait: { value: 30_000, unit: 'ms', why: 'a remote that is busy computing answers within it' },
+  anchorPingsMissed: { value: 3, unit: 'count', why: 'one or two lost pings are no lost peer' },
+  gossipFrame: {
+    value: 16 * KiB,
+    unit: 'bytes',
+    why: 'an announcement with its signature and routing; larger ones are not decoded',
+  },
+  gossipOutbound: { value: 1024 * KiB, unit: 'bytes', why: 'gossip waiting for one slow peer; more is dropped' },
+  gossipTopicMemory: {
+    value: 64 * KiB,
+    unit: 'bytes',
+    why: "what one peer's subscriptions may take; a peer has one topic a federation",
+  },
+  gossipStreams: {
+    value: 4,
+    unit: 'count',
+    why: 'gossip uses one stream each way; a few more while connections are replaced',
+  },
 } as const satisfies Record<string, Limit>;

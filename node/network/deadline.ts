@@ -1,0 +1,50 @@
+/**
+ * Waits that end: by their own time, or by the caller's signal.
+ *
+ * `AbortSignal.any` on a signal that lives as long as the process piles up listeners there; this takes its listener
+ * and its timer away when the work is done.
+ */
+
+/** The wait was over. Callers turn it into an error that says what was waited for. */
+export class DeadlineError extends Error {
+  override readonly name = 'DeadlineError';
+  /** Milliseconds. */
+  readonly wait: number;
+
+  constructor(wait: number) {
+    super(`no answer within ${wait} ms`);
+    this.wait = wait;
+  }
+}
+
+/**
+ * Runs `work` with a signal that aborts after `wait` ms or with `outer`.
+ * @throws DeadlineError after `wait`, the reason of `outer` when that aborts, else whatever `work` throws
+ */
+export async function within<T>(
+  wait: number,
+  outer: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  outer?.throwIfAborted();
+  const controller = new AbortController();
+  const stop = () => controller.abort(outer?.reason);
+  const timer = setTimeout(() => controller.abort(new DeadlineError(wait)), wait);
+  outer?.addEventListener('abort', stop, { once: true });
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    if (outer?.aborted) throw outer.reason;
+    if (controller.signal.reason instanceof DeadlineError) throw controller.signal.reason;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener('abort', stop);
+  }
+}
+
+/** Milliseconds to wait before attempt `attempt` (from 0): doubling from `first` to `longest`, half of it at random. */
+export function backoff(attempt: number, first: number, longest: number, random: () => number = Math.random): number {
+  const full = Math.min(longest, first * 2 ** Math.min(attempt, 30));
+  return full / 2 + (full / 2) * random();
+}
