@@ -30,7 +30,9 @@ if (target === undefined) {
 }
 const reason = reasonToInstall();
 if (reason !== undefined) install(reason);
-runOnPinnedNode([...target, ...rest]);
+// mocha adds files named in its configuration to those asked for, so the default is chosen here.
+const allTests = name === 'test' && !rest.some((word) => word.endsWith('.test.ts')) ? ['test/**/*.test.ts'] : [];
+runOnPinnedNode([...target, ...rest, ...allTests]);
 
 /** Why node_modules is not what package-lock.json says, or undefined when it is. */
 function reasonToInstall() {

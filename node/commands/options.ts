@@ -1,9 +1,9 @@
 /**
  * The options every command takes, with their defaults, and the example every help text ends with.
  */
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { defaultHome } from '../storage/dataFolder.ts';
 import { integerValue } from './values.ts';
 
 export const DEVICE_NAMES = ['auto', 'cpu', 'webgpu', 'cuda', 'directml', 'coreml'] as const;
@@ -31,7 +31,7 @@ export function addCommonOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--home <folder>', 'where state is kept ($PREFMESH_HOME)')
-        .default(defaultHome(), "the platform's data folder")
+        .default(resolve(defaultHome()), "the platform's data folder")
         .argParser((folder) => resolve(folder)),
     )
     .addOption(new Option('--device <name>', 'what computes').choices(DEVICE_NAMES).default('auto'))
@@ -50,18 +50,4 @@ export function addCommonOptions(command: Command): Command {
 export function addExample(command: Command, ...lines: string[]): Command {
   const shown = lines.map((line) => `  ${line}`).join('\n');
   return command.addHelpText('after', `\nExample:\n${shown}`);
-}
-
-/** `$PREFMESH_HOME`, else the folder where this platform keeps a program's data. */
-export function defaultHome(environment: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
-  const { PREFMESH_HOME, XDG_DATA_HOME, LOCALAPPDATA } = environment;
-  if (PREFMESH_HOME) return resolve(PREFMESH_HOME);
-  switch (platform) {
-    case 'darwin':
-      return join(homedir(), 'Library', 'Application Support', 'prefmesh');
-    case 'win32':
-      return join(LOCALAPPDATA || join(homedir(), 'AppData', 'Local'), 'prefmesh');
-    default:
-      return join(XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'prefmesh');
-  }
 }

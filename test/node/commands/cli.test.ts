@@ -3,7 +3,6 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { defaultHome } from '../../../node/commands/options.ts';
 import { packageFolder, packageVersion, programCommand } from '../../../node/commands/program.ts';
 
 interface Outcome {
@@ -184,18 +183,5 @@ describe('the command line', function () {
     assert.equal(outcome.stderr, '');
     assert.equal(outcome.stdout, 'hello\n');
     assert.equal(outcome.status, 7);
-  });
-});
-
-describe('the default home', () => {
-  it('is $PREFMESH_HOME where that is set', () => {
-    assert.equal(defaultHome({ PREFMESH_HOME: '/data/mesh' }, 'linux'), '/data/mesh');
-  });
-
-  it('is the data folder of the platform elsewhere', () => {
-    assert.equal(defaultHome({ XDG_DATA_HOME: '/xdg' }, 'linux'), '/xdg/prefmesh');
-    assert.match(defaultHome({}, 'linux'), /\/\.local\/share\/prefmesh$/);
-    assert.match(defaultHome({}, 'darwin'), /\/Library\/Application Support\/prefmesh$/);
-    assert.match(defaultHome({ LOCALAPPDATA: 'C:\\Data' }, 'win32'), /^C:\\Data.prefmesh$/);
   });
 });
