@@ -1,0 +1,179 @@
+/**
+ * Adapters as PEFT folders: `adapter_config.json` and `adapter_model.safetensors`.
+ * Source: https://huggingface.co/docs/peft (checkpoint format).
+ *
+ * What is written loads everywhere: alpha / rank is folded into B and `lora_alpha` equals `r`, since some loaders
+ * read only their quotient and one wants it whole; the fields are the old, small set that every version of PEFT
+ * takes. The identity of the base goes into the safetensors metadata, where other loaders do not look.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { PrefmeshError } from '../../protocol/errors.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { fileSize, readJsonFile } from '../model/jsonFile.ts';
+import { readSafetensorsIndex, readTensor, writeSafetensors, type TensorLocation } from '../model/safetensors.ts';
+import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { withAlpha, type Adapter } from './adapter.ts';
+import { adapterVectorLength, adapterVectorTable, projectionPath, TARGET_MODULES } from './adapterVector.ts';
+
+export const ADAPTER_CONFIG = 'adapter_config.json';
+export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+const BASE_HASH_KEY = 'base_sha256';
+
+const configSchema = z.looseObject({
+  peft_type: z.literal('LORA'),
+  r: z.int().positive().default(8),
+  lora_alpha: z.number().positive().default(8),
+  use_rslora: z.boolean().nullish(),
+});
+
+/** Fields that would change what the adapter computes, and the values under which they do not. */
+const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
+  use_dora: (value) => value === false,
+  fan_in_fan_out: (value) => value === false,
+  lora_bias: (value) => value === false,
+  bias: (value) => value === 'none',
+  rank_pattern: isEmpty,
+  alpha_pattern: isEmpty,
+  modules_to_save: isEmpty,
+  layer_replication: isEmpty,
+};
+
+/**
+ * Reads a PEFT folder for a model. F32, F16 and BF16 tensors are taken; rank-stabilised scaling (alpha / √r) is
+ * turned into the alpha that has the same effect.
+ *
+ * @throws ADAPTER_INVALID naming the file and the field or tensor; WEIGHTS_INVALID
+ */
+export async function readPeftAdapter(folder: string, config: ModelConfig): Promise<Adapter> {
+  const { rank, alpha } = await readConfig(join(folder, ADAPTER_CONFIG));
+  const file = join(folder, ADAPTER_WEIGHTS);
+  if ((await fileSize(file)) === undefined) throw invalid(file, '(file)', 'is missing');
+  const { tensors, metadata } = readSafetensorsIndex(file);
+
+  const targets = TARGET_MODULES.filter((target) =>
+    [...tensors.keys()].some((name) => name.includes(`.${projectionPath(target)}.lora_`)),
+  );
+  if (targets.length === 0) throw invalid(file, '(all)', 'holds no LoRA tensor of a projection of this model family');
+  const table = adapterVectorTable(config, { rank, targets });
+  const vector = new Float32Array(adapterVectorLength(table));
+  const left = new Map(tensors);
+  for (const { name, shape, offset } of table) {
+    const tensor = left.get(name);
+    if (tensor === undefined) throw invalid(file, name, 'is missing');
+    vector.set(readOf(tensor, shape), offset);
+    left.delete(name);
+  }
+  const [extra] = left.keys();
+  if (extra !== undefined) throw invalid(file, extra, 'has no place in this model');
+  return { rank, alpha, targets, vector, table, baseHash: metadata[BASE_HASH_KEY] ?? null };
+}
+
+async function readConfig(file: string): Promise<{ rank: number; alpha: number }> {
+  const read = await readJsonFile(file, (problem, cause) => invalid(file, '(file)', problem, cause));
+  if (!read.found) throw invalid(file, '(file)', 'is missing');
+  const parsed = configSchema.safeParse(read.json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw invalid(file, issue?.path.join('.') || '(root)', issue?.message ?? 'is invalid');
+  }
+  for (const [field, isNeutral] of Object.entries(NEUTRAL)) {
+    const value = parsed.data[field];
+    if (value != null && !isNeutral(value)) throw invalid(file, field, 'is set, which is not supported');
+  }
+  const { r: rank, lora_alpha: alpha, use_rslora: rankStabilised } = parsed.data;
+  return { rank, alpha: rankStabilised ? alpha * Math.sqrt(rank) : alpha };
+}
+
+function readOf(tensor: TensorLocation, [rows, columns]: readonly [number, number]): Float32Array {
+  if (tensor.shape.length !== 2 || tensor.shape[0] !== rows || tensor.shape[1] !== columns) {
+    const problem = `has shape [${tensor.shape.join(', ')}] where this model and rank need [${rows}, ${columns}]`;
+    throw invalid(tensor.file, tensor.name, problem);
+  }
+  const values = readTensor(tensor);
+  if (!values.every(Number.isFinite)) throw invalid(tensor.file, tensor.name, 'holds a value that is not finite');
+  return values;
+}
+
+export interface WriteAdapterOptions {
+  /** Name of the base model, as others would look for it. */
+  readonly baseModel: string;
+  /** Facts for the model card, label and value; counts and settings only, never text of pairs. */
+  readonly card?: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * Writes an adapter as a PEFT folder, scale folded in. The weights come last, so a folder that has them is whole.
+ *
+ * @throws DISK_FULL, STORAGE_FAILED
+ */
+export async function writePeftAdapter(folder: string, adapter: Adapter, options: WriteAdapterOptions): Promise<void> {
+  const { rank, vector, table, baseHash } = withAlpha(adapter, adapter.rank);
+  const config = {
+    base_model_name_or_path: options.baseModel,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    layers_pattern: null,
+    layers_to_transform: null,
+    lora_alpha: rank,
+    lora_dropout: 0,
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r: rank,
+    revision: null,
+    target_modules: TARGET_MODULES.filter((target) => adapter.targets.includes(target)),
+    task_type: 'CAUSAL_LM',
+  };
+  const tensors = table.map(({ name, shape, offset }) => {
+    return { name, shape, data: vector.subarray(offset, offset + shape[0] * shape[1]) };
+  });
+  const metadata = { format: 'pt', ...(baseHash === null ? {} : { [BASE_HASH_KEY]: baseHash }) };
+  await naming(folder, () => mkdir(folder, { recursive: true }));
+  const readable = { mode: 0o644 };
+  await writeFileAtomic(join(folder, ADAPTER_CONFIG), `${JSON.stringify(config, null, 2)}\n`, readable);
+  await writeFileAtomic(join(folder, 'README.md'), modelCard(adapter, options), readable);
+  await writeSafetensors(join(folder, ADAPTER_WEIGHTS), tensors, metadata);
+}
+
+function modelCard(adapter: Adapter, { baseModel, card = {} }: WriteAdapterOptions): string {
+  const facts = {
+    'Base model': baseModel,
+    'Base model SHA-256': adapter.baseHash ?? 'not recorded',
+    Rank: adapter.rank,
+    Projections: adapter.targets.join(', '),
+    Parameters: adapter.vector.length,
+    ...card,
+  };
+  const rows = Object.entries(facts).map(([label, value]) => `| ${label} | ${value} |`);
+  return [
+    '---',
+    `base_model: ${JSON.stringify(baseModel)}`,
+    'library_name: peft',
+    'pipeline_tag: text-generation',
+    'tags:',
+    '  - dpo',
+    '  - lora',
+    '  - prefmesh',
+    '---',
+    '',
+    '# LoRA adapter trained on preference pairs',
+    '',
+    'Trained with the DPO loss against the frozen base model. The scale is folded into B, so `lora_alpha` equals `r`.',
+    '',
+    '| | |',
+    '|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+function invalid(file: string, part: string, problem: string, cause?: unknown): PrefmeshError {
+  return new PrefmeshError('ADAPTER_INVALID', { file, part, problem }, cause === undefined ? {} : { cause });
+}

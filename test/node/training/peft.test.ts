@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { cp, mkdtempDisposable, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openCheckpoint } from '../../../node/model/checkpoint.ts';
+import {
+  readSafetensorsIndex,
+  readTensor,
+  writeSafetensors,
+  type NamedTensor,
+} from '../../../node/model/safetensors.ts';
+import { factorRanges, initialAdapter, type Adapter } from '../../../node/training/adapter.ts';
+import { TARGET_MODULES } from '../../../node/training/adapterVector.ts';
+import { readPeftAdapter, writePeftAdapter } from '../../../node/training/peft.ts';
+
+const llama = await openCheckpoint('test/oracle/llama/model');
+const qwen2 = await openCheckpoint('test/oracle/qwen2/model');
+const temporary = () => mkdtempDisposable(join(tmpdir(), 'prefmesh-peft-'));
+
+/** A copy of the oracle's adapter with its configuration or tensors changed, read as an adapter of the oracle's model. */
+async function readChanged(config: object, tensors?: (all: NamedTensor[]) => NamedTensor[]): Promise<Adapter> {
+  await using folder = await temporary();
+  await cp('test/oracle/llama/adapter', folder.path, { recursive: true });
+  const configFile = join(folder.path, 'adapter_config.json');
+  const before = JSON.parse(await readFile(configFile, 'utf8')) as object;
+  await writeFile(configFile, JSON.stringify({ ...before, ...config }));
+  if (tensors !== undefined) {
+    const file = join(folder.path, 'adapter_model.safetensors');
+    const all = [...readSafetensorsIndex(file).tensors.values()].map((location) => {
+      return { name: location.name, shape: location.shape, data: readTensor(location) };
+    });
+    await writeSafetensors(file, tensors(all));
+  }
+  return await readPeftAdapter(folder.path, llama.config);
+}
+
+const faultOf = (part: string) => (error: { code: string; details: { part?: string } }) => {
+  assert.equal(error.code, 'ADAPTER_INVALID');
+  assert.equal(error.details.part, part);
+  return true;
+};
+
+describe('PEFT folder', () => {
+  it('is read with its rank, scale, projections and values', async () => {
+    const adapter = await readPeftAdapter('test/oracle/llama/adapter', llama.config);
+    assert.equal(adapter.rank, 4);
+    assert.equal(adapter.alpha, 8);
+    assert.deepEqual(adapter.targets, ['q_proj', 'k_proj', 'v_proj', 'o_proj']);
+    assert.equal(adapter.baseHash, null);
+    const location = readSafetensorsIndex('test/oracle/llama/adapter/adapter_model.safetensors').tensors;
+    for (const { name, offset, shape } of adapter.table) {
+      const expected = readTensor(location.get(name)!);
+      assert.deepEqual(adapter.vector.slice(offset, offset + shape[0] * shape[1]), expected);
+    }
+  });
+
+  it('comes back as it was written, with its base', async () => {
+    await using folder = await temporary();
+    for (const targets of [TARGET_MODULES, ['v_proj', 'down_proj'] as const]) {
+      const fresh = initialAdapter(llama.config, { rank: 3, targets }, 3, 5);
+      const adapter = { ...fresh, vector: fresh.vector.map((value, i) => value + i / 64), baseHash: llama.hash };
+      await writePeftAdapter(folder.path, adapter, { baseModel: 'tiny' });
+      assert.deepEqual(await readPeftAdapter(folder.path, llama.config), adapter);
+      assert.deepEqual((await readdir(folder.path)).sort(), [
+        'README.md',
+        'adapter_config.json',
+        'adapter_model.safetensors',
+      ]);
+    }
+  });
+
+  it('is written with the scale folded into B', async () => {
+    await using folder = await temporary();
+    const adapter = await readPeftAdapter('test/oracle/llama/adapter', llama.config);
+    await writePeftAdapter(folder.path, adapter, { baseModel: 'tiny' });
+    const folded = await readPeftAdapter(folder.path, llama.config);
+    assert.equal(folded.alpha, 4);
+    for (const [factor, scale] of [
+      ['A', 1],
+      ['B', 2],
+    ] as const) {
+      for (const { start, end } of factorRanges(adapter.table, factor)) {
+        for (let i = start; i < end; i++) assert.equal(folded.vector[i], scale * adapter.vector[i]!);
+      }
+    }
+  });
+
+  it('is written with the fields that every loader takes', async () => {
+    await using folder = await temporary();
+    const adapter = initialAdapter(llama.config, { rank: 4, targets: ['v_proj', 'q_proj'] }, 32, 0);
+    await writePeftAdapter(folder.path, adapter, { baseModel: 'tiny', card: { Pairs: 12 } });
+    assert.deepEqual(JSON.parse(await readFile(join(folder.path, 'adapter_config.json'), 'utf8')), {
+      base_model_name_or_path: 'tiny',
+      bias: 'none',
+      fan_in_fan_out: false,
+      inference_mode: true,
+      init_lora_weights: true,
+      layers_pattern: null,
+      layers_to_transform: null,
+      lora_alpha: 4,
+      lora_dropout: 0,
+      modules_to_save: null,
+      peft_type: 'LORA',
+      r: 4,
+      revision: null,
+      target_modules: ['q_proj', 'v_proj'],
+      task_type: 'CAUSAL_LM',
+    });
+    const card = await readFile(join(folder.path, 'README.md'), 'utf8');
+    assert.match(card, /\| Pairs \| 12 \|/);
+    assert.match(card, /^base_model: "tiny"$/m);
+  });
+
+  it('is read with rank-stabilised scaling as the alpha that has the same effect', async () => {
+    assert.equal((await readChanged({ use_rslora: true })).alpha, 16); // 8 / √4 is 16 / 4
+  });
+
+  it('is read with the defaults of PEFT where the fields are left out', async () => {
+    await assert.rejects(
+      readChanged({ r: undefined }),
+      faultOf('base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight'),
+    );
+    assert.equal((await readChanged({ lora_alpha: undefined })).alpha, 8);
+  });
+
+  for (const [field, value] of Object.entries({
+    use_dora: true,
+    fan_in_fan_out: true,
+    bias: 'all',
+    rank_pattern: { q_proj: 8 },
+    alpha_pattern: { q_proj: 8 },
+    modules_to_save: ['lm_head'],
+    peft_type: 'IA3',
+    r: 0,
+  })) {
+    it(`is refused when ${field} asks for something else than plain LoRA`, async () => {
+      await assert.rejects(readChanged({ [field]: value }), faultOf(field));
+    });
+  }
+
+  it('is refused when a tensor is missing, extra, misshapen or not finite', async () => {
+    const name = 'base_model.model.model.layers.1.self_attn.o_proj.lora_B.weight';
+    const at = (tensors: NamedTensor[]) => tensors.find((tensor) => tensor.name === name)!;
+    await assert.rejects(
+      readChanged({}, (all) => all.filter((tensor) => tensor.name !== name)),
+      faultOf(name),
+    );
+    await assert.rejects(
+      readChanged({}, (all) => all.map((t) => (t === at(all) ? { ...t, shape: [4, 32] } : t))),
+      faultOf(name),
+    );
+    const extra = { name: 'base_model.model.lm_head.lora_A.weight', shape: [1], data: Float32Array.of(1) };
+    await assert.rejects(
+      readChanged({}, (all) => [...all, extra]),
+      faultOf(extra.name),
+    );
+    const poisoned = (all: NamedTensor[]) => {
+      at(all).data[3] = NaN;
+      return all;
+    };
+    await assert.rejects(readChanged({}, poisoned), faultOf(name));
+  });
+
+  it('is refused for a model of other dimensions', async () => {
+    const wider = { ...qwen2.config, hiddenSize: 64, headDim: 16 };
+    await assert.rejects(
+      readPeftAdapter('test/oracle/llama/adapter', wider),
+      faultOf('base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight'),
+    );
+  });
+
+  it('is refused when a file is missing', async () => {
+    await using folder = await temporary();
+    await assert.rejects(readPeftAdapter(folder.path, llama.config), faultOf('(file)'));
+    await cp('test/oracle/llama/adapter', folder.path, { recursive: true });
+    await rm(join(folder.path, 'adapter_model.safetensors'));
+    await assert.rejects(readPeftAdapter(folder.path, llama.config), faultOf('(file)'));
+  });
+});
