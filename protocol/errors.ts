@@ -440,6 +440,12 @@ export const ERRORS = {
     explain:
       'A round is published only if its adapter keeps its preference accuracy on the root set, a set of pairs apart from the one that is reported on.',
   },
+  EVALUATION_FAILED: {
+    exit: 5,
+    what: 'the adapter of round {round} gives figures that are not finite',
+    fix: 'nothing to do: the adapter stays as it was and the next round opens; a lower learning rate may help',
+    explain: 'An adapter that cannot be measured is not published. The reason stands in the receipt of its round.',
+  },
   NO_UPDATES: {
     exit: 5,
     what: 'there is no update to aggregate',
@@ -488,6 +494,18 @@ export const ERRORS = {
     what: 'blob {hash} is not at hand, so the round cannot be recomputed',
     fix: 'fetch the blob from the aggregator or another participant',
     explain: 'Recomputing a round takes the parent adapter and every accepted update.',
+  },
+  ENVELOPE_UNAVAILABLE: {
+    exit: 5,
+    what: 'the signed message of the update of {sender} is not at hand',
+    fix: 'fetch it from the aggregator; without it nobody can tell whether {sender} has sent that update',
+    explain: 'A receipt names every update by the hash of the message that offered it. The message itself shows who signed it.',
+  },
+  FORGED_UPDATE: {
+    exit: 5,
+    what: 'the receipt lists an update that {sender} has not sent: {problem}',
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain: 'The message that an update was offered with must be signed by its sender and say what the receipt says.',
   },
   INADMISSIBLE_UPDATE: {
     exit: 5,
@@ -573,6 +591,47 @@ export const ERRORS = {
     fix: 'look up {code} on the errors page; it says why the peer refused',
     explain:
       'The peer answered with an error code instead of what was asked for. The code means there what it means here.',
+  },
+  FILE_MISSING: {
+    exit: 2,
+    what: 'there is no file {file}',
+    fix: 'check the path',
+    explain: 'A file named on the command line does not exist or is not a regular file.',
+  },
+  PAIRS_INVALID: {
+    exit: 3,
+    what: '{file} line {line}, field {field}: {problem}',
+    fix: 'mend that line; a pair is a JSON object on one line with prompt, chosen and rejected',
+    explain:
+      'A line of a pairs file is not a preference pair. Prompt, chosen and rejected are non-empty strings, or all three lists of chat messages `{"role", "content"}`; ids are unique within a file. `(line)` stands for the field when the line as a whole is at fault. The message never shows text of the pair.',
+  },
+  PAIRS_NONE: {
+    exit: 3,
+    what: '{file} holds no usable pair: {problem}',
+    fix: 'pass a file with at least one pair that fits the maximum length',
+    explain:
+      'The pairs file is empty, or every pair in it was left out because its prompt leaves no room for an answer or its two answers are the same.',
+  },
+  CHAT_TEMPLATE: {
+    exit: 3,
+    what: '{file}: the chat template {problem}',
+    fix: 'use pairs of plain strings, or a model with a chat template that fits them',
+    explain:
+      "Pairs of chat messages are turned into text by the model's own chat template. The model has none, or it could not render the messages, or the rendered conversation does not begin with the rendered prompt, so that prompt and answer cannot be told apart.",
+  },
+  BLOB_FORBIDDEN: {
+    exit: 5,
+    what: 'blob {hash} is not for this peer',
+    fix: 'join the federation it belongs to, or ask a peer that may pass it on',
+    explain:
+      'A blob is served to the members it concerns: an update to the aggregators, an adapter to the participants.',
+  },
+  RATE_LIMITED: {
+    exit: 4,
+    what: '{peer} asked for too much in too short a time',
+    fix: 'wait a little and try again',
+    explain:
+      'Each peer has an allowance of requests and bytes that refills steadily, so that one cannot starve the others.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

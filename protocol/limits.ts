@@ -98,9 +98,14 @@ export const LIMITS = {
   tensorName: { value: 256, unit: 'count', why: "characters of a tensor's name" },
   dimensions: { value: 4, unit: 'count', why: "dimensions of a tensor's shape" },
   connections: {
-    value: 128,
+    value: 64,
     unit: 'count',
-    why: "a host's memory is bounded by connections times streams times buffers; the rest is pruned",
+    why: 'a participant knows its aggregators and some of the DHT; memory is connections times streams times buffers',
+  },
+  connectionsAggregator: {
+    value: 1_088,
+    unit: 'count',
+    why: 'every participant of the largest federation, and some of the DHT',
   },
   pendingConnections: { value: 64, unit: 'count', why: 'inbound connections that have not shown who they are yet' },
   connectionsPerHost: {
@@ -167,5 +172,39 @@ export const LIMITS = {
     value: 4,
     unit: 'count',
     why: 'gossip uses one stream each way; a few more while connections are replaced',
+  },
+  pairsLine: {
+    value: 1024 * KiB,
+    unit: 'bytes',
+    why: 'longest line of a pairs file; a pair at the longest context of today takes less',
+  },
+  pairsFile: {
+    value: 1024 * 1024 * KiB,
+    unit: 'bytes',
+    why: 'largest pairs file that is read, since its pairs are held in memory',
+  },
+  blobDepth: {
+    value: 4,
+    unit: 'count',
+    why: 'chunks asked for ahead; hides the round trip and bounds what is in memory',
+  },
+  blobRequestsAhead: {
+    value: 16,
+    unit: 'count',
+    why: 'unanswered requests that a server holds of one stream before it cuts it off',
+  },
+  blobReadWait: { value: 30_000, unit: 'ms', why: 'one chunk of 1 MiB at 300 kbit/s' },
+  blobSlowest: { value: 32 * KiB, unit: 'bytes', why: 'bytes a second below which a whole transfer is given up' },
+  blobAttempts: {
+    value: 6,
+    unit: 'count',
+    why: 'attempts in a row without a single new chunk before a peer counts as gone',
+  },
+  blobRetryFirst: { value: 100, unit: 'ms', why: 'first pause after a cut' },
+  blobRetryLongest: { value: 10_000, unit: 'ms', why: 'longest pause after a cut; the other side may be redialling' },
+  blobHourly: {
+    value: 16 * KiB * KiB * KiB,
+    unit: 'bytes',
+    why: 'what one peer may read of us in an hour; sixty of the largest blobs',
   },
 } as const satisfies Record<string, Limit>;
