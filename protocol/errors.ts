@@ -499,7 +499,8 @@ export const ERRORS = {
     exit: 5,
     what: 'the signed message of the update of {sender} is not at hand',
     fix: 'fetch it from the aggregator; without it nobody can tell whether {sender} has sent that update',
-    explain: 'A receipt names every update by the hash of the message that offered it. The message itself shows who signed it.',
+    explain:
+      'A receipt names every update by the hash of the message that offered it. The message itself shows who signed it.',
   },
   FORGED_UPDATE: {
     exit: 5,

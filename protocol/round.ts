@@ -1,0 +1,301 @@
+/**
+ * The protocol: how a federation goes through its rounds.
+ *
+ *            quorum of members        first update         all answered, or deadline
+ *     open ───────────────────▶ training ─────▶ collecting ─────────────────────────▶ aggregating
+ *      ▲                            │ deadline, quorum missed │                            │
+ *      │                            └───────────┬─────────────┘                            ▼
+ *      │   receipt signed                       ▼                gate refuses          evaluating
+ *      ├──────────────────────────────────── skipped ◀─────────────────────────────────────┤
+ *      │   receipt signed                                        gate passes               │
+ *      └──────────────────────────────────── published ◀───────────────────────────────────┘
+ *
+ * `step` is a pure function: what happens comes in as an event with its time, what is to be done goes out as effects.
+ * The aggregator stores the new state first and then carries out the effects; the state is plain JSON, and after a
+ * crash `resume` gives the effects that are still due. Carrying one out twice does no harm, and an event that comes
+ * twice, late, or in the wrong phase changes nothing.
+ *
+ * What always holds: the round's number never falls; a participant has at most one accepted update a round, and
+ * none after the deadline; a round ends in exactly one receipt; the parent changes only by publishing.
+ */
+import { checkOffer } from './aggregation/admission.ts';
+import { PrefmeshError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import { rootLossPoints } from './figures.ts';
+import type { EvaluationFigures } from './figures.ts';
+import type { ParticipantId } from './identity.ts';
+import { LIMITS } from './limits.ts';
+import { roundNumber } from './names.ts';
+import type { Sha256 } from './names.ts';
+import { factorOfRound } from './roundState.ts';
+import type {
+  AggregatingRound,
+  CollectingRound,
+  EndedRound,
+  EvaluatingRound,
+  FederationState,
+  Member,
+  OpenRound,
+  RoundEffect,
+  RoundEvent,
+  SkipReason,
+} from './roundState.ts';
+
+export interface Step {
+  readonly state: FederationState;
+  readonly effects: readonly RoundEffect[];
+}
+
+/** One step of the protocol. The same state object comes back when nothing changed. */
+export function step(state: FederationState, event: RoundEvent): Step {
+  switch (event.type) {
+    case 'tick':
+      return settle(state, event.at);
+
+    case 'joined': {
+      const known = state.members[event.participant] !== undefined;
+      const full = !known && Object.keys(state.members).length >= state.rules.maxParticipants;
+      const answer = answerTo(event.participant, event.request, full ? 'FEDERATION_FULL' : null);
+      if (full) return { state, effects: [answer] };
+      return after([answer], settle(withMember(state, event.participant), event.at));
+    }
+
+    case 'present':
+      if (!state.members[event.participant]?.missed) return { state, effects: [] };
+      return settle(withMember(state, event.participant), event.at);
+
+    case 'left': {
+      const answer = answerTo(event.participant, event.request, null);
+      if (state.members[event.participant] === undefined) return { state, effects: [answer] };
+      const { [event.participant]: _, ...members } = state.members;
+      return after([answer], settle({ ...state, members }, event.at));
+    }
+
+    case 'update-accepted': {
+      const { offer } = event;
+      const verdict = checkOffer(state, offer, event.at);
+      if (verdict instanceof PrefmeshError) {
+        return { state, effects: [answerTo(offer.sender, offer.envelope, verdict.code)] };
+      }
+      const answer = answerTo(offer.sender, offer.envelope, null);
+      if (verdict === 'accepted before' || !isCollecting(state)) return { state, effects: [answer] };
+      const { round: _r, factor: _f, parent: _p, ...update } = offer;
+      const accepted = bySender([...state.accepted, update]);
+      const refused = state.refused.filter(({ sender }) => sender !== offer.sender);
+      const collecting: CollectingRound = { ...state, phase: 'collecting', accepted, refused };
+      const announcement = state.phase === 'training' ? [announce(collecting)] : [];
+      return after([answer, ...announcement], settle(collecting, event.at));
+    }
+
+    case 'update-refused': {
+      const { offer, code } = event;
+      const answer = answerTo(offer.sender, offer.envelope, code);
+      const known = (update: { sender: ParticipantId }) => update.sender === offer.sender;
+      if (!isCollecting(state) || offer.round !== state.round || !state.cohort.includes(offer.sender)) {
+        return { state, effects: [answer] };
+      }
+      if (state.accepted.some(known) || state.refused.some(known)) return { state, effects: [answer] };
+      const refusal = { sender: offer.sender, envelope: offer.envelope, blob: offer.blob, code };
+      return { state: { ...state, refused: bySender([...state.refused, refusal]) }, effects: [answer] };
+    }
+
+    case 'update-lost': {
+      if (state.phase !== 'aggregating' || state.round !== event.round) return { state, effects: [] };
+      const lost = state.accepted.filter(({ blob }) => blob === event.blob);
+      if (lost.length === 0) return { state, effects: [] };
+      const refusals = lost.map(({ sender, envelope, blob }) => ({
+        sender,
+        envelope,
+        blob,
+        code: 'UPDATE_LOST' as const,
+      }));
+      return aggregateOrSkip({
+        ...state,
+        accepted: state.accepted.filter(({ blob }) => blob !== event.blob),
+        refused: bySender([...state.refused, ...refusals]),
+      });
+    }
+
+    case 'aggregated': {
+      if (state.phase !== 'aggregating' || state.round !== event.round) return { state, effects: [] };
+      return entering({ ...state, phase: 'evaluating', candidate: event.candidate });
+    }
+
+    case 'aggregation-failed':
+      if (state.phase !== 'aggregating' || state.round !== event.round) return { state, effects: [] };
+      return skip(state, 'OUT_OF_RANGE');
+
+    case 'evaluated': {
+      if (state.phase !== 'evaluating' || state.round !== event.round) return { state, effects: [] };
+      if (event.candidate !== state.candidate) return { state, effects: [] };
+      const { figures } = event;
+      if (rootLossPoints(figures) > state.rules.maxLossPoints) return skip(state, 'GATE_REFUSED', figures);
+      return entering({ ...state, phase: 'published', figures });
+    }
+
+    case 'evaluation-failed':
+      if (state.phase !== 'evaluating' || state.round !== event.round) return { state, effects: [] };
+      if (event.candidate !== state.candidate) return { state, effects: [] };
+      return skip(state, 'EVALUATION_FAILED');
+
+    case 'receipt-signed': {
+      if ((state.phase !== 'published' && state.phase !== 'skipped') || state.round !== event.round) {
+        return { state, effects: [] };
+      }
+      const ended = announce(state, event.receipt);
+      return after([ended], openNext(state, event.receipt, event.at));
+    }
+  }
+}
+
+/** The effects that are due in a state: what to do after a restart, as if the state had just been entered. */
+export function resume(state: FederationState): readonly RoundEffect[] {
+  switch (state.phase) {
+    case 'open':
+    case 'training':
+    case 'collecting':
+      return [announce(state)];
+    case 'aggregating':
+      return [announce(state), aggregate(state)];
+    case 'evaluating':
+      return [
+        announce(state),
+        { type: 'evaluate', round: state.round, candidate: state.candidate, parent: state.parent },
+      ];
+    case 'published':
+    case 'skipped':
+      return [{ type: 'publish', ended: state }];
+    case 'finished':
+      return [announce(state), { type: 'finish', adapter: state.parent, receipt: state.receipt! }];
+  }
+}
+
+/** Moves on if the time or the answers allow it. */
+function settle(state: FederationState, at: number): Step {
+  if (state.phase === 'open') {
+    const enough = present(state).length >= state.rules.quorum;
+    const quorumSince = enough ? (state.quorumSince ?? at) : null;
+    const waiting = quorumSince === state.quorumSince ? state : { ...state, quorumSince };
+    const full = present(state).length === state.rules.maxParticipants;
+    if (quorumSince !== null && (full || at >= quorumSince + state.rules.joinTime)) return start(waiting, at);
+    return { state: waiting, effects: [] };
+  }
+  if (isCollecting(state)) {
+    const answered = new Set(state.accepted.map(({ sender }) => sender));
+    const awaited = state.cohort.filter((member) => state.members[member] && !answered.has(member));
+    if (awaited.length === 0 || at >= state.deadline) return close(state, at);
+  }
+  return { state, effects: [] };
+}
+
+/** The cohort is whoever is a member now and has not been silent for too long. */
+function start(state: OpenRound, at: number): Step {
+  const { quorumSince: _, ...federation } = state;
+  return entering({
+    ...federation,
+    phase: 'training',
+    startedAt: at,
+    deadline: at + state.rules.roundTime,
+    cohort: present(state),
+    accepted: [],
+    refused: [],
+  });
+}
+
+function close(state: CollectingRound, at: number): Step {
+  const answered = new Set(state.accepted.map(({ sender }) => sender));
+  const members = { ...state.members };
+  for (const id of state.cohort) {
+    const member = members[id];
+    if (member) members[id] = { missed: answered.has(id) ? 0 : member.missed + 1 };
+  }
+  return aggregateOrSkip({ ...state, phase: 'aggregating', closedAt: at, members });
+}
+
+function aggregateOrSkip(state: AggregatingRound): Step {
+  return state.accepted.length >= state.rules.quorum ? entering(state) : skip(state, 'QUORUM_MISSED');
+}
+
+function skip(
+  state: AggregatingRound | EvaluatingRound,
+  reason: SkipReason,
+  figures: EvaluationFigures | null = null,
+): Step {
+  const candidate = state.phase === 'evaluating' ? state.candidate : null;
+  return entering({ ...state, phase: 'skipped', reason, candidate, figures });
+}
+
+/** The next round, or the end. Members are there already, so a round with a quorum of them starts at once. */
+function openNext(ended: EndedRound, receipt: Sha256, at: number): Step {
+  const { rules, members } = ended;
+  const parent = ended.phase === 'published' ? ended.candidate : ended.parent;
+  if (ended.round >= rules.rounds) {
+    return entering({
+      phase: 'finished',
+      rules,
+      round: ended.round,
+      parent,
+      receipt,
+      members,
+      openedAt: ended.openedAt,
+    });
+  }
+  const open: OpenRound = {
+    phase: 'open',
+    rules,
+    round: roundNumber(ended.round + 1),
+    parent,
+    receipt,
+    members,
+    openedAt: at,
+    quorumSince: null,
+  };
+  return present(open).length >= rules.quorum ? start(open, at) : entering(open);
+}
+
+function entering(state: FederationState): Step {
+  return { state, effects: resume(state) };
+}
+
+function after(effects: readonly RoundEffect[], next: Step): Step {
+  return { state: next.state, effects: [...effects, ...next.effects] };
+}
+
+function isCollecting(state: FederationState): state is CollectingRound {
+  return state.phase === 'training' || state.phase === 'collecting';
+}
+
+function present(state: FederationState): ParticipantId[] {
+  const members = Object.entries(state.members) as [ParticipantId, Member][];
+  return members
+    .filter(([, { missed }]) => missed < LIMITS.missedRounds.value)
+    .map(([id]) => id)
+    .sort();
+}
+
+function withMember<State extends FederationState>(state: State, participant: ParticipantId): State {
+  return { ...state, members: { ...state.members, [participant]: { missed: 0 } } };
+}
+
+function bySender<Item extends { readonly sender: ParticipantId }>(items: readonly Item[]): Item[] {
+  return items.toSorted((a, b) => (a.sender < b.sender ? -1 : 1));
+}
+
+function answerTo(participant: ParticipantId, request: Sha256, code: ErrorCode | null): RoundEffect {
+  return { type: 'answer', participant, request, code };
+}
+
+function announce(state: FederationState, receipt: Sha256 | null = null): RoundEffect {
+  return { type: 'announce', round: state.round, phase: state.phase, receipt };
+}
+
+function aggregate(state: AggregatingRound): RoundEffect {
+  return {
+    type: 'aggregate',
+    round: state.round,
+    rule: state.rules.rule,
+    factor: factorOfRound(state),
+    parent: state.parent,
+    blobs: state.accepted.map(({ blob }) => blob).sort(),
+  };
+}
