@@ -5,21 +5,13 @@
  * the same layout. The optimiser is the caller's.
  */
 
-import { attention, causalMask } from '../engine/composites/attention.ts';
-import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
-import { gradients } from '../engine/derivative.ts';
 import type { Executable, Executor } from '../engine/executor.ts';
-import { constant, input, sizeOf, type Value } from '../engine/graph.ts';
+import { sizeOf } from '../engine/graph.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
-import { divide, multiply, negate } from '../engine/operators/elementwise.ts';
-import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
-import { sum } from '../engine/operators/reduction.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { headName, llamaHidden, llamaWeights, plainProjection } from '../model/llama.ts';
+import { llamaWeights } from '../model/llama.ts';
 import { initialWeights } from './initialWeights.ts';
-
-/** Rows that go through the head at once. */
-const HEAD_CHUNK = 1024;
+import { languageModelGraph } from './languageModelGraph.ts';
 
 export interface LanguageModelOptions {
   readonly config: ModelConfig;
@@ -92,61 +84,20 @@ export class LanguageModelTrainer {
     mask?: Float32Array,
     options: { signal?: AbortSignal } = {},
   ): Promise<{ loss: number; gradient: Float32Array }> {
-    this.#training ??= this.#executor.compile(this.#graph(true));
+    this.#training ??= this.#executor.compile(languageModelGraph(this.#options, true));
     const { loss, gradient } = await (await this.#training).run(this.#feeds(tokens, mask), options);
     return { loss: loss![0]!, gradient: gradient as Float32Array };
   }
 
   /** The loss alone. */
   async loss(tokens: Int32Array, mask?: Float32Array, options: { signal?: AbortSignal } = {}): Promise<number> {
-    this.#scoring ??= this.#executor.compile(this.#graph(false));
+    this.#scoring ??= this.#executor.compile(languageModelGraph(this.#options, false));
     const { loss } = await (await this.#scoring).run(this.#feeds(tokens, mask), options);
     return loss![0]!;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#executor[Symbol.asyncDispose]();
-  }
-
-  #graph(withGradient: boolean): Record<string, Value> {
-    const { config, batch, length } = this.#options;
-    const flat = input('parameters', [this.parameters.length]);
-    let offset = 0;
-    const parts = this.weights.map(({ shape }) => {
-      const part = reshape(sliceAxis(flat, 0, offset, sizeOf(shape)), shape);
-      offset += sizeOf(shape);
-      return part;
-    });
-    const byName = new Map(this.weights.map(({ name }, i) => [name, parts[i]!]));
-    const weight = (name: string): Value => byName.get(name)!;
-
-    const mask = causalMask(length);
-    const hidden = llamaHidden(
-      {
-        config,
-        weight,
-        project: plainProjection(weight),
-        attend: (q, k, v) => attention(q, k, v, mask, config),
-      },
-      {
-        tokens: input('tokens', [batch, length], 'int32'),
-        positions: constant(
-          Int32Array.from({ length: batch * length }, (_, i) => i % length),
-          [batch, length],
-        ),
-        positionBound: length,
-      },
-    );
-    const targets = input('targets', [batch * length], 'int32');
-    const weighing = input('mask', [batch * length]);
-    const logProbs = tokenLogProbs(hidden, weight(headName(config)), targets, { chunk: HEAD_CHUNK });
-    const loss = negate(divide(sum(multiply(logProbs, weighing), [0]), sum(weighing, [0])));
-    if (!withGradient) return { loss };
-    const gradient = concat(
-      gradients(loss, parts).map((part) => reshape(part, [sizeOf(part.shape)])),
-      0,
-    );
-    return { loss, gradient };
   }
 
   #feeds(tokens: Int32Array, mask: Float32Array | undefined): Record<string, Float32Array | Int32Array> {
