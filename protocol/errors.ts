@@ -634,6 +634,140 @@ export const ERRORS = {
     explain:
       'Each peer has an allowance of requests and bytes that refills steadily, so that one cannot starve the others.',
   },
+  FEDERATION_UNKNOWN: {
+    exit: 4,
+    what: 'this peer does not run federation {federation}',
+    fix: 'check the federation id, or ask another aggregator',
+    explain: 'The peer is an aggregator, but not of the federation that was asked for.',
+  },
+  FEDERATION_NOT_FOUND: {
+    exit: 4,
+    what: 'federation {federation} was not found: {problem}',
+    fix: 'check the id and the bootstrap address, and that an aggregator of the federation runs',
+    explain:
+      'The network was asked who serves the federation, and nobody was found who showed a manifest with this hash, signed by its owner, that names the peer as aggregator.',
+  },
+  TICKET_INVALID: {
+    exit: 2,
+    what: 'the ticket cannot be read: {problem}',
+    fix: 'paste the whole line that prefmesh federation invite printed, or pass the federation file',
+    explain:
+      'A ticket is one line of text that begins with `prefmesh:` and holds the federation id, addresses and maybe an invite. A part of it was lost or changed on the way.',
+  },
+  FEDERATION_FILE_INVALID: {
+    exit: 3,
+    what: '{file}: not a federation file that can be trusted: {problem}',
+    fix: 'get the file again from the owner of the federation',
+    explain:
+      "A federation file is the manifest's signed envelope, byte for byte. This one is cut, changed, not signed by the owner it names, or another federation's.",
+  },
+  SETS_OVERLAP: {
+    exit: 3,
+    what: 'pair {other} of {first} and pair {id} of {second} have the same prompt',
+    fix: 'take the prompt out of one of the two files',
+    explain:
+      'The evaluation set is reported and the root set decides whether a round is published. If they shared prompts, the reported figures would be of what was selected for.',
+  },
+  PAIR_SET_MISMATCH: {
+    exit: 3,
+    what: '{file} has SHA-256 {hash}, but the federation is measured on {expected}',
+    fix: 'pass the file that the federation was created with, unchanged',
+    explain:
+      'The manifest commits to the evaluation set and the root set by the hash of their files, so that an aggregator cannot measure on other pairs than everyone agreed to.',
+  },
+  BASE_MODEL_MISMATCH: {
+    exit: 5,
+    what: 'the federation trains {name} with hash {expected}; the model {model} here has hash {hash}',
+    fix: 'pass the right model with --model, or fetch it again',
+    explain:
+      'An adapter belongs to exactly one base model, named in the manifest by the hash of its weights, configuration and tokenizer. With another one, updates would be noise to everybody else.',
+  },
+  INITIAL_ADAPTER_MISMATCH: {
+    exit: 5,
+    what: 'the initial adapter comes out as {hash}, the manifest names {expected}',
+    fix: 'use the version of prefmesh that created the federation',
+    explain:
+      'The adapter that round 1 starts from is made again from the seed in the manifest. Another hash means that this program draws it differently from the one that created the federation.',
+  },
+  CONSENT_MISSING: {
+    exit: 5,
+    what: 'nothing leaves this machine without your consent to the terms of federation {federation}',
+    fix: 'read the terms above, then join again with --consent {federation}',
+    explain:
+      "Joining a federation means that adapter updates trained on your pairs are sent to its aggregator. The consent names the manifest's hash, so it covers these terms and no others.",
+  },
+  CONSENT_MISMATCH: {
+    exit: 5,
+    what: 'the consent is for {consent}, these are the terms of federation {federation}',
+    fix: 'read the terms that are shown, then pass their hash with --consent',
+    explain: 'A consent covers exactly one manifest. This one was given for other terms.',
+  },
+  PAIRS_CHANGED: {
+    exit: 3,
+    what: '{file} is not the file that you joined with: its SHA-256 is {hash}, it was {expected}',
+    fix: 'run prefmesh node join again to take part with the file as it is now',
+    explain:
+      'The pairs file stays where it is and is known by its hash. It changed since the node joined, and what is trained on is decided by you, not by whatever lies there.',
+  },
+  NOT_JOINED: {
+    exit: 2,
+    what: 'the data folder {folder} has no membership {which}',
+    fix: 'join first: prefmesh node join FEDERATION --pairs FILE',
+    explain: 'The command works on a federation that this node has joined, and it has not, or has left it.',
+  },
+  SEVERAL_FEDERATIONS: {
+    exit: 2,
+    what: 'this node has joined several federations: {federations}',
+    fix: 'say which one with --federation',
+    explain: 'One process takes part in one federation. A node that joined several has to be told which.',
+  },
+  HOME_ROLE: {
+    exit: 2,
+    what: 'the data folder {folder} holds the state of {found}, not of {wanted}',
+    fix: 'use a folder of its own for each role, with --home',
+    explain: 'An aggregator and a participant have keys and state of their own, which may not be mixed.',
+  },
+  NOT_THE_AGGREGATOR: {
+    exit: 5,
+    what: "this node's key {id} is no aggregator of the federation; those are {aggregators}",
+    fix: 'start it with the --home whose key the manifest names, or create the federation with this key',
+    explain:
+      'The manifest lists by their keys who may run its rounds. Participants would refuse every word of another one.',
+  },
+  AGGREGATOR_NOT_FOUND: {
+    exit: 4,
+    what: 'no aggregator of federation {federation} was found: {problem}',
+    fix: 'check that the aggregator runs, and pass the address of a node of the network with --bootstrap',
+    explain:
+      'The aggregators that the manifest names were looked for at the addresses it gives and in the DHT, and none answered. The node goes on looking.',
+  },
+  UPDATE_REFUSED: {
+    exit: 5,
+    what: 'the aggregator refused the update of round {round}: {code}',
+    fix: 'see docs/reference/errors.md under {code}',
+    explain:
+      'The aggregator answered an update with a signed refusal. Its code says why; most often the deadline had passed, and the node takes part in the next round.',
+  },
+  ADAPTER_CORRUPT: {
+    exit: 3,
+    what: 'the stored adapter of round {round} is not the one whose receipt was verified: {problem}',
+    fix: 'start the node again: it fetches the adapter anew',
+    explain: 'A stored adapter is used only when its bytes still have the hash that a verified receipt names.',
+  },
+  TRAINING_DIVERGED: {
+    exit: 2,
+    what: 'training diverged: loss or gradient are not finite at step {step}',
+    fix: 'lower --learning-rate, or raise --warmup',
+    explain:
+      'The steps were so large that numbers overflowed. Nothing was written over the last saved state. A rate ten times lower usually mends it; gradient clipping (--max-grad-norm) must be on.',
+  },
+  RESUME_MISMATCH: {
+    exit: 2,
+    what: '{file} belongs to another run',
+    fix: 'give the same model, pairs and settings as before, or train without --resume into another folder',
+    explain:
+      'A run can only be resumed with everything that decides its course unchanged: base model, pairs, initial and reference adapter, training terms and seed. The saved state carries a hash of these, and it differs.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
