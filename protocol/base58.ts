@@ -38,5 +38,5 @@ function convert(digits: Iterable<number>, from: number, to: number): number[] {
     }
     for (; carry > 0; carry = Math.floor(carry / to)) littleEndian.push(carry % to);
   }
-  return [...new Array<number>(leadingZeros).fill(0), ...littleEndian.reverse()];
+  return [...Array.from({ length: leadingZeros }, () => 0), ...littleEndian.reverse()];
 }

@@ -207,4 +207,39 @@ export const LIMITS = {
     unit: 'bytes',
     why: 'what one peer may read of us in an hour; sixty of the largest blobs',
   },
+  announcement: { value: 8 * KiB, unit: 'bytes', why: 'gossip multiplies every byte; what is longer is fetched' },
+  requests: {
+    value: 120,
+    unit: 'count',
+    why: 'requests that a peer may make at once; a participant makes a few a round and polls',
+  },
+  requestRefill: {
+    value: 60_000,
+    unit: 'ms',
+    why: 'time in which an empty allowance of requests is full again: two a second',
+  },
+  requestWait: { value: 15_000, unit: 'ms', why: 'a message of 64 KiB at 50 kbit/s' },
+  replyWait: {
+    value: 60_000,
+    unit: 'ms',
+    why: 'longest that an aggregator takes to answer, an update pulled and checked included',
+  },
+  discoveryWait: {
+    value: 60_000,
+    unit: 'ms',
+    why: 'how long a newcomer looks for a federation; its aggregator may be starting too',
+  },
+  discoveryRetryFirst: { value: 200, unit: 'ms', why: 'first pause before the network is asked again' },
+  discoveryRetryLongest: { value: 5_000, unit: 'ms', why: 'longest pause before the network is asked again' },
+  provideWait: { value: 30_000, unit: 'ms', why: 'one round of telling the network; it is repeated' },
+  provideEvery: {
+    value: 600_000,
+    unit: 'ms',
+    why: 'well within the 48 hours of a record, and soon after others have restarted',
+  },
+  providePause: {
+    value: 250,
+    unit: 'ms',
+    why: 'between two rounds of telling the network, when many peers connect at once',
+  },
 } as const satisfies Record<string, Limit>;

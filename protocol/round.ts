@@ -39,7 +39,10 @@ import type {
   RoundEffect,
   RoundEvent,
   SkipReason,
+  UpdateOffer,
 } from './roundState.ts';
+
+type EventOf<Type extends RoundEvent['type']> = Extract<RoundEvent, { type: Type }>;
 
 export interface Step {
   readonly state: FederationState;
@@ -48,103 +51,53 @@ export interface Step {
 
 /** One step of the protocol. The same state object comes back when nothing changed. */
 export function step(state: FederationState, event: RoundEvent): Step {
+  const unchanged: Step = { state, effects: [] };
   switch (event.type) {
     case 'tick':
       return settle(state, event.at);
 
-    case 'joined': {
-      const known = state.members[event.participant] !== undefined;
-      const full = !known && Object.keys(state.members).length >= state.rules.maxParticipants;
-      const answer = answerTo(event.participant, event.request, full ? 'FEDERATION_FULL' : null);
-      if (full) return { state, effects: [answer] };
-      return after([answer], settle(withMember(state, event.participant), event.at));
-    }
+    case 'joined':
+      return join(state, event);
 
     case 'present':
-      if (!state.members[event.participant]?.missed) return { state, effects: [] };
-      return settle(withMember(state, event.participant), event.at);
+      return state.members[event.participant]?.missed ? settle(awake(state, event.participant), event.at) : unchanged;
 
     case 'left': {
-      const answer = answerTo(event.participant, event.request, null);
-      if (state.members[event.participant] === undefined) return { state, effects: [answer] };
-      const { [event.participant]: _, ...members } = state.members;
-      return after([answer], settle({ ...state, members }, event.at));
+      const { [event.participant]: leaving, ...members } = state.members;
+      const next = leaving ? settle({ ...state, members }, event.at) : unchanged;
+      return after([answer(event.participant, event.request, null)], next);
     }
 
-    case 'update-accepted': {
-      const { offer } = event;
-      const verdict = checkOffer(state, offer, event.at);
-      if (verdict instanceof PrefmeshError) {
-        return { state, effects: [answerTo(offer.sender, offer.envelope, verdict.code)] };
-      }
-      const answer = answerTo(offer.sender, offer.envelope, null);
-      if (verdict === 'accepted before' || !isCollecting(state)) return { state, effects: [answer] };
-      const { round: _r, factor: _f, parent: _p, ...update } = offer;
-      const accepted = bySender([...state.accepted, update]);
-      const refused = state.refused.filter(({ sender }) => sender !== offer.sender);
-      const collecting: CollectingRound = { ...state, phase: 'collecting', accepted, refused };
-      const announcement = state.phase === 'training' ? [announce(collecting)] : [];
-      return after([answer, ...announcement], settle(collecting, event.at));
-    }
+    case 'update-accepted':
+      return accept(state, event.offer, event.at);
 
-    case 'update-refused': {
-      const { offer, code } = event;
-      const answer = answerTo(offer.sender, offer.envelope, code);
-      const known = (update: { sender: ParticipantId }) => update.sender === offer.sender;
-      if (!isCollecting(state) || offer.round !== state.round || !state.cohort.includes(offer.sender)) {
-        return { state, effects: [answer] };
-      }
-      if (state.accepted.some(known) || state.refused.some(known)) return { state, effects: [answer] };
-      const refusal = { sender: offer.sender, envelope: offer.envelope, blob: offer.blob, code };
-      return { state: { ...state, refused: bySender([...state.refused, refusal]) }, effects: [answer] };
-    }
+    case 'update-refused':
+      return refuse(state, event.offer, event.code);
 
-    case 'update-lost': {
-      if (state.phase !== 'aggregating' || state.round !== event.round) return { state, effects: [] };
-      const lost = state.accepted.filter(({ blob }) => blob === event.blob);
-      if (lost.length === 0) return { state, effects: [] };
-      const refusals = lost.map(({ sender, envelope, blob }) => ({
-        sender,
-        envelope,
-        blob,
-        code: 'UPDATE_LOST' as const,
-      }));
-      return aggregateOrSkip({
-        ...state,
-        accepted: state.accepted.filter(({ blob }) => blob !== event.blob),
-        refused: bySender([...state.refused, ...refusals]),
-      });
-    }
+    case 'update-lost':
+      return state.phase === 'aggregating' && state.round === event.round ? lose(state, event.blob) : unchanged;
 
-    case 'aggregated': {
-      if (state.phase !== 'aggregating' || state.round !== event.round) return { state, effects: [] };
+    case 'aggregated':
+      if (state.phase !== 'aggregating' || state.round !== event.round) return unchanged;
       return entering({ ...state, phase: 'evaluating', candidate: event.candidate });
-    }
 
     case 'aggregation-failed':
-      if (state.phase !== 'aggregating' || state.round !== event.round) return { state, effects: [] };
+      if (state.phase !== 'aggregating' || state.round !== event.round) return unchanged;
       return skip(state, 'OUT_OF_RANGE');
 
-    case 'evaluated': {
-      if (state.phase !== 'evaluating' || state.round !== event.round) return { state, effects: [] };
-      if (event.candidate !== state.candidate) return { state, effects: [] };
-      const { figures } = event;
-      if (rootLossPoints(figures) > state.rules.maxLossPoints) return skip(state, 'GATE_REFUSED', figures);
-      return entering({ ...state, phase: 'published', figures });
-    }
+    case 'evaluated':
+      if (state.phase !== 'evaluating' || state.round !== event.round) return unchanged;
+      if (state.candidate !== event.candidate) return unchanged;
+      if (rootLossPoints(event.figures) > state.rules.maxLossPoints) return skip(state, 'GATE_REFUSED', event.figures);
+      return entering({ ...state, phase: 'published', figures: event.figures });
 
     case 'evaluation-failed':
-      if (state.phase !== 'evaluating' || state.round !== event.round) return { state, effects: [] };
-      if (event.candidate !== state.candidate) return { state, effects: [] };
-      return skip(state, 'EVALUATION_FAILED');
+      if (state.phase !== 'evaluating' || state.round !== event.round) return unchanged;
+      return state.candidate === event.candidate ? skip(state, 'EVALUATION_FAILED') : unchanged;
 
-    case 'receipt-signed': {
-      if ((state.phase !== 'published' && state.phase !== 'skipped') || state.round !== event.round) {
-        return { state, effects: [] };
-      }
-      const ended = announce(state, event.receipt);
-      return after([ended], openNext(state, event.receipt, event.at));
-    }
+    case 'receipt-signed':
+      if ((state.phase !== 'published' && state.phase !== 'skipped') || state.round !== event.round) return unchanged;
+      return after([announce(state, event.receipt)], openNext(state, event.receipt, event.at));
   }
 }
 
@@ -168,6 +121,55 @@ export function resume(state: FederationState): readonly RoundEffect[] {
     case 'finished':
       return [announce(state), { type: 'finish', adapter: state.parent, receipt: state.receipt! }];
   }
+}
+
+/** A new member takes part from the next round on, unless the present one has not started yet. */
+function join(state: FederationState, { participant, request, at }: EventOf<'joined'>): Step {
+  const member = state.members[participant];
+  if (!member && Object.keys(state.members).length >= state.rules.maxParticipants) {
+    return { state, effects: [answer(participant, request, 'FEDERATION_FULL')] };
+  }
+  const next = member?.missed === 0 ? state : awake(state, participant);
+  return after([answer(participant, request, null)], settle(next, at));
+}
+
+/** Counts an update, unless it does not fit the round any more: the round may have moved on since it was offered. */
+function accept(state: FederationState, offer: UpdateOffer, at: number): Step {
+  const verdict = checkOffer(state, offer, at);
+  if (verdict instanceof PrefmeshError) {
+    return { state, effects: [answer(offer.sender, offer.envelope, verdict.code)] };
+  }
+  const accepted = answer(offer.sender, offer.envelope, null);
+  if (verdict === 'accepted before' || !isCollecting(state)) return { state, effects: [accepted] };
+  const { sender, envelope, blob, bytes, pairsBucket } = offer;
+  const next: CollectingRound = {
+    ...state,
+    phase: 'collecting',
+    accepted: bySender([...state.accepted, { sender, envelope, blob, bytes, pairsBucket }]),
+    refused: state.refused.filter((update) => update.sender !== sender),
+  };
+  return after(state.phase === 'training' ? [accepted, announce(next)] : [accepted], settle(next, at));
+}
+
+/** Notes that an update was refused. One note a participant, so that nobody can make the receipt grow. */
+function refuse(state: FederationState, { sender, envelope, blob, round }: UpdateOffer, code: ErrorCode): Step {
+  const effects = [answer(sender, envelope, code)];
+  if (!isCollecting(state) || round !== state.round || !state.cohort.includes(sender)) return { state, effects };
+  if ([...state.accepted, ...state.refused].some((update) => update.sender === sender)) return { state, effects };
+  return { state: { ...state, refused: bySender([...state.refused, { sender, envelope, blob, code }]) }, effects };
+}
+
+/** Goes on without the updates that had this blob, if enough are left. */
+function lose(state: AggregatingRound, lost: Sha256): Step {
+  const refused = state.accepted
+    .filter(({ blob }) => blob === lost)
+    .map(({ sender, envelope, blob }) => ({ sender, envelope, blob, code: 'UPDATE_LOST' as const }));
+  if (refused.length === 0) return { state, effects: [] };
+  return aggregateOrSkip({
+    ...state,
+    accepted: state.accepted.filter(({ blob }) => blob !== lost),
+    refused: bySender([...state.refused, ...refused]),
+  });
 }
 
 /** Moves on if the time or the answers allow it. */
@@ -273,7 +275,8 @@ function present(state: FederationState): ParticipantId[] {
     .sort();
 }
 
-function withMember<State extends FederationState>(state: State, participant: ParticipantId): State {
+/** The participant is a member, and not silent. */
+function awake<State extends FederationState>(state: State, participant: ParticipantId): State {
   return { ...state, members: { ...state.members, [participant]: { missed: 0 } } };
 }
 
@@ -281,7 +284,7 @@ function bySender<Item extends { readonly sender: ParticipantId }>(items: readon
   return items.toSorted((a, b) => (a.sender < b.sender ? -1 : 1));
 }
 
-function answerTo(participant: ParticipantId, request: Sha256, code: ErrorCode | null): RoundEffect {
+function answer(participant: ParticipantId, request: Sha256, code: ErrorCode | null): RoundEffect {
   return { type: 'answer', participant, request, code };
 }
 

@@ -7,7 +7,7 @@ import type { ErrorCode } from './errors.ts';
 import type { EvaluationFigures } from './figures.ts';
 import type { ParticipantId } from './identity.ts';
 import type { Manifest } from './manifest.ts';
-import type { Factor, Phase } from './messages.ts';
+import type { Factor, MessageHeader, Payload, Phase } from './messages.ts';
 import { roundNumber } from './names.ts';
 import type { RoundNumber, Sha256 } from './names.ts';
 
@@ -188,6 +188,8 @@ export type RoundEffect =
   /** No round is left: say so and stop. */
   | { readonly type: 'finish'; readonly adapter: Sha256; readonly receipt: Sha256 };
 
+type RoundTerms = Omit<Payload<'round-terms'>, Exclude<keyof MessageHeader, 'round'> | 'recipient' | 'request'>;
+
 /** The state of a federation before its first round. */
 export function initialState(manifest: Manifest, at: number): FederationState {
   return {
@@ -213,4 +215,26 @@ export function initialState(manifest: Manifest, at: number): FederationState {
 /** The factor that the state's round trains and sends. */
 export function factorOfRound(state: FederationState): Factor {
   return ruleByName(state.rules.rule).factorOf(state.round);
+}
+
+/** What a participant is told of the round: the body of a `round-terms` message. */
+export function roundTermsOf(state: FederationState): RoundTerms {
+  const { phase, round, parent, receipt, openedAt } = state;
+  const started = phase !== 'open' && phase !== 'finished';
+  return {
+    round,
+    phase,
+    factor: factorOfRound(state),
+    parent,
+    cohort: started ? [...state.cohort] : [],
+    openedAt,
+    deadline: started ? state.deadline : null,
+    receipt,
+  };
+}
+
+/** When the machine wants a `tick` at the latest, in milliseconds since 1970; null when it waits for something else. */
+export function nextTick(state: FederationState): number | null {
+  if (state.phase === 'open') return state.quorumSince === null ? null : state.quorumSince + state.rules.joinTime;
+  return state.phase === 'training' || state.phase === 'collecting' ? state.deadline : null;
 }
