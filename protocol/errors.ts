@@ -734,13 +734,6 @@ export const ERRORS = {
     explain:
       'The manifest lists by their keys who may run its rounds. Participants would refuse every word of another one.',
   },
-  AGGREGATOR_NOT_FOUND: {
-    exit: 4,
-    what: 'no aggregator of federation {federation} was found: {problem}',
-    fix: 'check that the aggregator runs, and pass the address of a node of the network with --bootstrap',
-    explain:
-      'The aggregators that the manifest names were looked for at the addresses it gives and in the DHT, and none answered. The node goes on looking.',
-  },
   UPDATE_REFUSED: {
     exit: 5,
     what: 'the aggregator refused the update of round {round}: {code}',
