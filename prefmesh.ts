@@ -9,6 +9,11 @@ import { packageVersion } from './node/commands/program.ts';
 import { commandSignal, keptSoFar, listenForStopRequests } from './node/commands/signal.ts';
 import { PrefmeshError, isPrefmeshError } from './protocol/errors.ts';
 
+/** Each command and where it is, loaded only when it is called or listed. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  // evaluate: async () => (await import('./node/commands/evaluate.ts')).evaluateCommand(),
+};
+
 const SHOWN_ON_REQUEST = new Set(['commander.helpDisplayed', 'commander.version']);
 
 process.exitCode = await run(process.argv.slice(2));
@@ -25,7 +30,7 @@ async function run(args: readonly string[]): Promise<number> {
     process.exit(error.code === 'EPIPE' ? 0 : report(error)),
   );
   try {
-    const root = commandTree();
+    const root = await commandTree(args[0]);
     await root.parseAsync(expandConfigFile(root, args), { from: 'user' });
     return commandSignal().aborted ? report(new PrefmeshError('INTERRUPTED', { kept: keptSoFar() })) : 0;
   } catch (error) {
@@ -34,10 +39,14 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-function commandTree(): Command {
+/** The root with the command of the given name, or with all of them where there is none of that name. */
+async function commandTree(name: string | undefined): Promise<Command> {
   const root = new Command('prefmesh')
     .description('Federated training of preference adapters: private pairs stay home, signed LoRA updates travel.')
     .version(packageVersion());
+  const named = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const wanted = named === undefined ? Object.values(COMMANDS) : [named];
+  for (const load of wanted) root.addCommand(await load());
   addExample(root, 'prefmesh demo', 'prefmesh train --model embedded --pairs pairs.jsonl --out adapter');
   for (const command of [root, ...descendants(root)]) {
     command.exitOverride().configureOutput({ outputError: () => {} });

@@ -1,0 +1,233 @@
+/**
+ * `prefmesh evaluate`: how well a model with an adapter prefers what people chose, and how its answers fare.
+ */
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { PrefmeshError } from '../../protocol/errors.ts';
+import { answerPrompts, type AnsweringModel } from '../evaluation/answers.ts';
+import { distinct2 } from '../evaluation/distinct.ts';
+import type { Proportion } from '../evaluation/intervals.ts';
+import type { Judge } from '../evaluation/judges/judge.ts';
+import { preferenceFigures, type PreferenceFigures } from '../evaluation/preferenceAccuracy.ts';
+import { type ScoredPairs, scorePairs } from '../evaluation/scoring.ts';
+import { winRate, type WinRate } from '../evaluation/winRate.ts';
+import { ChatTemplate } from '../model/chatTemplate.ts';
+import { type Checkpoint, openCheckpoint } from '../model/checkpoint.ts';
+import { Tokenizer } from '../model/tokenizer.ts';
+import { type PreferencePair, readPairs } from '../preferences/pairs.ts';
+import { readPrompts } from '../preferences/prompts.ts';
+import { type Adapter, checkAdapterBase } from '../training/adapter.ts';
+import { readPeftAdapter } from '../training/peft.ts';
+import { Policy, type TokenizedPair } from '../training/policy.ts';
+import { tokenizePairs } from '../training/tokenization.ts';
+import { chooseDevice } from './device.ts';
+import { addJudgeOptions, chooseJudge, type JudgeOptions } from './judge.ts';
+import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
+import { Output } from './output.ts';
+import { commandSignal } from './signal.ts';
+import { integerValue, numberValue } from './values.ts';
+
+interface EvaluateOptions extends CommonOptions, JudgeOptions {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly pairs: string;
+  readonly prompts?: string;
+  readonly baseline: string;
+  readonly beta: number;
+  readonly maxLength: number;
+  readonly maxTokens: number;
+  readonly maxPrompts: number;
+  readonly groupBy?: string;
+}
+
+/** Verdicts asked of an endpoint at once. */
+const JUDGED_AT_ONCE = 4;
+/** What a policy needs to be told when no adapter says it. */
+const NO_ADAPTER = { rank: 1, alpha: 1, targets: ['q_proj'] } as const;
+
+export function evaluateCommand(): Command {
+  const command = new Command('evaluate')
+    .description('Measure preference accuracy, perplexity, repetition and, with a judge, the win rate of answers.')
+    .requiredOption('--model <model>', 'a folder, embedded, or the id of a pulled model')
+    .option('--adapter <folder>', 'the adapter to measure; without it the bare model, whose margins are all ties')
+    .requiredOption('--pairs <file>', 'JSONL of held-out pairs')
+    .option('--prompts <file>', 'JSONL of prompts to answer (default: the prompts of the pairs)')
+    .option('--baseline <base|folder>', 'whose answers the judge compares with: base, or another adapter', 'base')
+    .option('--beta <number>', 'scale of the margins', numberValue({ min: 0, aboveMin: true }), 0.1)
+    .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 2 }), 1024)
+    .option('--max-tokens <n>', 'most tokens of a generated answer', integerValue({ min: 1 }), 128)
+    .option('--max-prompts <n>', 'most prompts to answer, the first ones', integerValue({ min: 1 }), 64)
+    .option('--group-by <key>', 'show the accuracy apart for each value of this metadata key')
+    .action((options: EvaluateOptions) => evaluate(options));
+  addJudgeOptions(command);
+  addCommonOptions(command);
+  return addExample(
+    command,
+    'prefmesh evaluate --model embedded --adapter adapter --pairs held-out.jsonl --judge style --group-by taste',
+  );
+}
+
+async function evaluate(options: EvaluateOptions): Promise<void> {
+  const output = new Output(options);
+  const judge = chooseJudge(options);
+  const checkpoint = await openCheckpoint(options.model, { home: options.home });
+  const tokenizer = await Tokenizer.open(checkpoint.folder);
+  const template = await ChatTemplate.open(checkpoint.folder, tokenizer);
+  const adapter = await readAdapter(options.adapter, checkpoint);
+  const baseline = options.baseline === 'base' ? null : await readAdapter(options.baseline, checkpoint);
+  const pairs = await readPairs(options.pairs, { template });
+  const tokenized = tokenizePairs(tokenizer, pairs, { maxLength: options.maxLength });
+  if (tokenized.pairs.length === 0) {
+    throw new PrefmeshError('PAIRS_NONE', { file: options.pairs, problem: 'no pair fits into --max-length' });
+  }
+  const prompts =
+    options.prompts === undefined
+      ? [...new Set(pairs.map(({ prompt }) => prompt))]
+      : await readPrompts(options.prompts, { template });
+  const asked = prompts.slice(0, options.maxPrompts);
+
+  const run = { options, output, checkpoint, tokenizer };
+  const { candidate, reference } = await score(run, tokenized.pairs, adapter);
+  const figures = preferenceFigures(candidate, reference, options.beta, {
+    ids: tokenized.pairs.map(({ id }) => id),
+    ...(options.groupBy === undefined ? {} : { groups: groupsOf(pairs, tokenized.pairs, options.groupBy) }),
+  });
+  const answers = await answer(run, asked, adapter, 'answering');
+  const rate = judge === null ? null : await judgeAnswers(run, judge, asked, answers, baseline);
+
+  const distinct = distinct2(answers);
+  output.json({
+    ...asJson(figures),
+    win_rate: rate,
+    distinct_2: distinct,
+    device: chooseDevice(options.device),
+    pairs: { scored: tokenized.pairs.length, dropped: tokenized.dropped.length, cut: tokenized.cut.length },
+    prompts: asked.length,
+    judge: judge === null ? null : { name: judge.name, description: judge.description },
+  });
+  show(output, figures, rate, distinct, judge);
+  const { dropped, cut } = tokenized;
+  if (dropped.length > 0) output.human(`${dropped.length} pairs left out: their prompt fills --max-length`);
+  if (cut.length > 0) output.human(`${cut.length} pairs have an answer cut at --max-length`);
+}
+
+interface Run {
+  readonly options: EvaluateOptions;
+  readonly output: Output;
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer;
+}
+
+async function readAdapter(folder: string | undefined, checkpoint: Checkpoint): Promise<Adapter | null> {
+  if (folder === undefined) return null;
+  const adapter = await readPeftAdapter(folder, checkpoint.config);
+  checkAdapterBase(adapter, checkpoint, folder);
+  return adapter;
+}
+
+/** Settings of the engine, the same for scoring and answering. */
+function engineSettings({ options, checkpoint }: Run) {
+  return {
+    checkpoint,
+    device: chooseDevice(options.device),
+    cacheFolder: join(options.home, 'cache'),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+  };
+}
+
+async function score(run: Run, pairs: readonly TokenizedPair[], adapter: Adapter | null): Promise<ScoredPairs> {
+  const { rank, alpha, targets } = adapter ?? NO_ADAPTER;
+  await using policy = await Policy.open({ ...engineSettings(run), layout: { rank, targets }, scale: alpha / rank });
+  const total = (adapter === null ? 1 : 2) * pairs.length;
+  const progress = run.output.progress({ label: 'scoring', total, unit: 'pairs' });
+  const scored = await scorePairs(policy, pairs, adapter?.vector ?? null, {
+    signal: commandSignal(),
+    onScored: (done) => progress.update(done),
+  });
+  progress.end();
+  return scored;
+}
+
+async function answer(run: Run, prompts: readonly string[], adapter: Adapter | null, label: string): Promise<string[]> {
+  const { options, output, tokenizer } = run;
+  const progress = output.progress({ label, total: prompts.length, unit: 'prompts' });
+  const model: AnsweringModel = { ...engineSettings(run), tokenizer, adapter };
+  const answers = await answerPrompts(model, prompts, {
+    maxTokens: options.maxTokens,
+    seed: options.seed,
+    signal: commandSignal(),
+    onAnswered: (done) => progress.update(done),
+  });
+  progress.end();
+  return answers;
+}
+
+async function judgeAnswers(
+  run: Run,
+  judge: Judge,
+  prompts: readonly string[],
+  answers: readonly string[],
+  baseline: Adapter | null,
+): Promise<WinRate> {
+  const theirs = await answer(run, prompts, baseline, 'answering as the baseline');
+  const compared = prompts.map((prompt, index) => ({
+    prompt,
+    candidate: answers[index] ?? '',
+    baseline: theirs[index] ?? '',
+  }));
+  const progress = run.output.progress({ label: 'judging', total: prompts.length, unit: 'prompts' });
+  const rate = await winRate(judge, compared, {
+    signal: commandSignal(),
+    concurrency: JUDGED_AT_ONCE,
+    onJudged: (done) => progress.update(done),
+  });
+  progress.end();
+  return rate;
+}
+
+/** The value of a metadata key for each scored pair; `none` where a pair has no such value. */
+function groupsOf(pairs: readonly PreferencePair[], scored: readonly TokenizedPair[], key: string): string[] {
+  const byId = new Map(pairs.map(({ id, metadata }) => [id, metadata?.[key]]));
+  return scored.map(({ id }) => String(byId.get(id) ?? 'none'));
+}
+
+function asJson(figures: PreferenceFigures) {
+  return {
+    preference_accuracy: figures.accuracy,
+    ...(figures.byGroup === undefined ? {} : { by_group: figures.byGroup }),
+    mean_margin: figures.meanMargin,
+    median_margin: figures.medianMargin,
+    perplexity: figures.perplexity,
+    base_perplexity: figures.basePerplexity,
+  };
+}
+
+function show(
+  output: Output,
+  figures: PreferenceFigures,
+  rate: WinRate | null,
+  distinct: number | null,
+  judge: Judge | null,
+): void {
+  const share = ({ value, low, high, n, ties }: Proportion) =>
+    [
+      `${(value * 100).toFixed(1)} %`,
+      `${(low * 100).toFixed(1)}–${(high * 100).toFixed(1)}`,
+      `${n}`,
+      `${ties}`,
+    ] as const;
+  output.table([
+    ['', 'value', '95 %', 'n', 'ties'],
+    ['preference accuracy', ...share(figures.accuracy)],
+    ...Object.entries(figures.byGroup ?? {}).map(([group, accuracy]) => [`  ${group}`, ...share(accuracy)]),
+    ['margin, mean', figures.meanMargin.toFixed(4)],
+    ['margin, median', figures.medianMargin.toFixed(4)],
+    ['perplexity', figures.perplexity.toFixed(3)],
+    ['perplexity of the base', figures.basePerplexity.toFixed(3)],
+    ['distinct-2', distinct === null ? 'none' : distinct.toFixed(3)],
+    ...(rate === null ? [] : [['win rate', ...share(rate)]]),
+  ]);
+  if (rate !== null && judge !== null) {
+    output.human(`judge ${judge.name}: ${judge.description}; ${rate.inconsistent} verdicts changed with the order`);
+  }
+}
