@@ -14,8 +14,8 @@ import { add } from '../engine/operators/elementwise.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
 import { reshape } from '../engine/operators/layout.ts';
 import { matmul } from '../engine/operators/matmul.ts';
-import { projectionPath, projectionShape, TARGET_MODULES, type TargetModule } from '../training/adapterVector.ts';
 import type { ModelConfig } from './config.ts';
+import { projectionName, projectionPath, type TargetModule } from './projections.ts';
 
 export interface LlamaParts {
   readonly config: ModelConfig;
@@ -73,29 +73,4 @@ export function headName(config: ModelConfig): string {
 /** A projection as the plain product with its weight. */
 export function plainProjection(weight: (name: string) => Value): LlamaParts['project'] {
   return (x, layer, target) => matmul(x, weight(projectionName(layer, target)), { transposeB: true });
-}
-
-export function projectionName(layer: number, target: TargetModule): string {
-  return `model.layers.${layer}.${projectionPath(target)}.weight`;
-}
-
-/** Names and shapes of all weights of a model, in the order of its layers. */
-export function llamaWeights(config: ModelConfig): { name: string; shape: readonly number[] }[] {
-  const { hiddenSize, vocabSize, layers } = config;
-  const table: { name: string; shape: readonly number[] }[] = [{ name: EMBEDDING, shape: [vocabSize, hiddenSize] }];
-  for (let layer = 0; layer < layers; layer++) {
-    const path = `model.layers.${layer}`;
-    table.push({ name: `${path}.input_layernorm.weight`, shape: [hiddenSize] });
-    for (const target of TARGET_MODULES) {
-      const shape = projectionShape(config, target);
-      table.push({ name: projectionName(layer, target), shape });
-      if (config.qkvBias && ['q_proj', 'k_proj', 'v_proj'].includes(target)) {
-        table.push({ name: `${path}.${projectionPath(target)}.bias`, shape: [shape[0]] });
-      }
-    }
-    table.push({ name: `${path}.post_attention_layernorm.weight`, shape: [hiddenSize] });
-  }
-  table.push({ name: 'model.norm.weight', shape: [hiddenSize] });
-  if (!config.tiedHead) table.push({ name: 'lm_head.weight', shape: [vocabSize, hiddenSize] });
-  return table;
 }

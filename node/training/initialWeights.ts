@@ -5,7 +5,7 @@
 
 import { sizeOf } from '../engine/graph.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { llamaWeights } from '../model/llama.ts';
+import { expectedTensors } from '../model/weights.ts';
 import { RandomStream } from './randomStream.ts';
 
 const DEVIATION = 0.02;
@@ -14,7 +14,7 @@ const DEVIATION = 0.02;
 export function initialWeights(config: ModelConfig, seed: number): Map<string, Float32Array> {
   const residual = DEVIATION / Math.sqrt(2 * config.layers);
   return new Map(
-    llamaWeights(config).map(({ name, shape }) => {
+    [...expectedTensors(config)].map(([name, shape]) => {
       const data = new Float32Array(sizeOf(shape));
       if (name.endsWith('norm.weight')) return [name, data.fill(1)];
       if (name.endsWith('.bias')) return [name, data];

@@ -9,7 +9,7 @@ import type { Executable, Executor } from '../engine/executor.ts';
 import { sizeOf } from '../engine/graph.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { llamaWeights } from '../model/llama.ts';
+import { expectedTensors } from '../model/weights.ts';
 import { initialWeights } from './initialWeights.ts';
 import { languageModelGraph } from './languageModelGraph.ts';
 
@@ -56,11 +56,11 @@ export class LanguageModelTrainer {
   }
 
   static async create(options: LanguageModelOptions): Promise<LanguageModelTrainer> {
-    const table = llamaWeights(options.config);
-    const parameters = new Float32Array(table.reduce((total, { shape }) => total + sizeOf(shape), 0));
+    const table = [...expectedTensors(options.config)];
+    const parameters = new Float32Array(table.reduce((total, [, shape]) => total + sizeOf(shape), 0));
     const initial = options.weights ?? initialWeights(options.config, options.seed ?? 0);
     let offset = 0;
-    const weights = table.map(({ name, shape }) => {
+    const weights = table.map(([name, shape]) => {
       const data = parameters.subarray(offset, (offset += sizeOf(shape)));
       const values = initial.get(name);
       if (values?.length !== data.length) throw new Error(`initial weights: ${name} is missing or not [${shape}]`);

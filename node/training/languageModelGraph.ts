@@ -11,7 +11,8 @@ import { divide, multiply, negate } from '../engine/operators/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
 import { sum } from '../engine/operators/reduction.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { headName, llamaHidden, llamaWeights, plainProjection } from '../model/llama.ts';
+import { headName, llamaHidden, plainProjection } from '../model/llama.ts';
+import { expectedTensors } from '../model/weights.ts';
 
 /** Rows that go through the head at once. */
 const HEAD_CHUNK = 1024;
@@ -23,17 +24,17 @@ export interface LanguageModelShape {
 }
 
 /**
- * Inputs: `parameters` (the weights of `llamaWeights`, one after the other), `tokens` `[batch, length]`, `targets` and
+ * Inputs: `parameters` (the weights of `expectedTensors`, one after the other), `tokens` `[batch, length]`, `targets` and
  * `mask` `[batch · length]`. Outputs: `loss` `[]`, and `gradient` like `parameters` if asked for.
  */
 export function languageModelGraph(shape: LanguageModelShape, withGradient: boolean): Record<string, Value> {
   const { config, batch, length } = shape;
-  const table = llamaWeights(config);
-  const count = table.reduce((total, entry) => total + sizeOf(entry.shape), 0);
+  const table = [...expectedTensors(config)];
+  const count = table.reduce((total, [, extents]) => total + sizeOf(extents), 0);
   const flat = input('parameters', [count]);
   let offset = 0;
   const weights = new Map<string, Value>();
-  for (const { name, shape: extents } of table) {
+  for (const [name, extents] of table) {
     weights.set(name, reshape(sliceAxis(flat, 0, offset, sizeOf(extents)), extents));
     offset += sizeOf(extents);
   }

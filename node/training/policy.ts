@@ -1,12 +1,28 @@
+/**
+ * The policy: a frozen checkpoint with a LoRA adapter, asked for log-probabilities of pairs and for the gradient of
+ * the preference loss.
+ *
+ * Pairs run in micro-batches of like length; the gradient of a batch is the sum over its micro-batches. Sums of
+ * log-probabilities and losses are float64, over float32 log-probabilities of tokens.
+ */
+
 import type { Device } from '../engine/device.ts';
+import type { Executor } from '../engine/executor.ts';
+import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import type { AdapterLayout } from './adapterVector.ts';
+import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
+import { CompiledGraphs } from './compiledGraphs.ts';
+import { planMicroBatches, tokensOf, type MicroBatch } from './microBatches.ts';
+import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
+import { sigmoidLossOf } from './preferenceLoss.ts';
+import { layOutPairs, type RowLayout } from './preferenceRows.ts';
 
 export type { AdapterLayout, AdapterVectorEntry, TargetModule } from './adapterVector.ts';
 
 /** One pair as token ids. Scored positions are the completion's tokens, its end token included. */
 export interface TokenizedPair {
   readonly id: string;
+  /** At least one token: the first completion token is predicted from the last prompt token. */
   readonly prompt: readonly number[];
   readonly chosen: readonly number[];
   readonly rejected: readonly number[];
@@ -17,44 +33,165 @@ export interface PolicyOptions {
   readonly layout: AdapterLayout;
   /** LoRA scale, `alpha / rank`. */
   readonly scale: number;
-  readonly device?: Device;
-  readonly threads?: number;
-  /** Where compiled graphs and weight files may be kept between runs; a temporary folder if absent. */
-  readonly cacheFolder?: string;
+  readonly device?: Device | undefined;
+  readonly threads?: number | undefined;
+  /** Where weight files are linked for the runtime; a temporary folder if absent. */
+  readonly cacheFolder?: string | undefined;
   /** How many scored positions the head handles at once. */
   readonly headChunk?: number;
+  /** Most tokens that run at once, padding included: bounds memory. */
+  readonly tokenBudget?: number;
+  /** Whether a pair's completions share one pass over its prompt (`shared`, the default) or have a row each. */
+  readonly rows?: RowLayout;
 }
 
 export interface PairLogProbs {
+  /** Summed log-probabilities in nats, one per pair. */
   readonly chosen: Float64Array;
   readonly rejected: Float64Array;
+  /** Scored tokens of the chosen completions. */
   readonly chosenTokens: Int32Array;
 }
 
 export interface PolicyGradient {
+  /** Mean over the pairs, in nats. */
   readonly loss: number;
   readonly gradient: Float32Array;
   readonly chosen: Float64Array;
   readonly rejected: Float64Array;
+  /** Prompt and completion tokens, the prompt counted once for each completion. */
   readonly tokens: number;
 }
 
-export declare class Policy {
-  static open(options: PolicyOptions): Promise<Policy>;
+/** Rows of the head's logits that are held at once; at a vocabulary of 50 000, 100 MB. */
+const HEAD_CHUNK = 512;
+
+/** A SmolLM2-135M step of this many tokens peaks at about 4 GB. */
+const TOKEN_BUDGET = 1536;
+
+/** Compiled graphs keep the memory of their largest run; a forward pass keeps about a fifth of a training step's. */
+const FORWARD_WEIGHT = 0.2;
+
+/** Kept graphs together may hold what this many full training steps hold. */
+const KEPT_STEPS = 2;
+
+export class Policy implements AsyncDisposable {
   readonly parameterCount: number;
-  /** Summed log-probabilities in nats, per pair. `adapter` null is the bare base. */
-  logProbs(
+  readonly #executor: Executor;
+  readonly #model: PreferenceModel;
+  readonly #graphs: CompiledGraphs;
+  readonly #rows: RowLayout;
+  readonly #tokenBudget: number;
+
+  private constructor(options: PolicyOptions, executor: Executor) {
+    const { checkpoint, layout, scale, headChunk = HEAD_CHUNK, tokenBudget = TOKEN_BUDGET, rows = 'shared' } = options;
+    this.parameterCount = adapterVectorLength(adapterVectorTable(checkpoint.config, layout));
+    this.#model = { checkpoint, layout, scale, headChunk };
+    this.#executor = executor;
+    this.#rows = rows;
+    this.#tokenBudget = tokenBudget;
+    this.#graphs = new CompiledGraphs(executor, KEPT_STEPS * tokenBudget);
+  }
+
+  static async open(options: PolicyOptions): Promise<Policy> {
+    return new Policy(options, await OnnxRuntimeExecutor.open(options));
+  }
+
+  /** Log-probabilities per pair. `adapter` null is the bare base: the same graph with the adapter at zero. */
+  async logProbs(
     pairs: readonly TokenizedPair[],
     adapter: Float32Array | null,
-    options?: { signal?: AbortSignal },
-  ): Promise<PairLogProbs>;
+    options: { signal?: AbortSignal } = {},
+  ): Promise<PairLogProbs> {
+    const sums = new PairSums(pairs);
+    for (const batch of planMicroBatches(pairs, this.#rows, this.#tokenBudget)) {
+      const { shape } = batch;
+      const weight = FORWARD_WEIGHT * tokensOf(shape);
+      const graph = await this.#graphs.get(keyOf('score', batch), weight, () => scoringGraph(this.#model, shape));
+      const rows = layOutPairs(heldBy(batch, pairs), shape);
+      const feeds = { ...rows, adapter: adapter ?? new Float32Array(this.parameterCount) };
+      const { logProbs } = await graph.run(feeds, options);
+      sums.take(batch, logProbs!);
+    }
+    return { chosen: sums.chosen, rejected: sums.rejected, chosenTokens: sums.chosenTokens };
+  }
+
   /** Mean DPO loss over the pairs and its gradient by the flat adapter vector; values before any update. */
-  lossAndGradient(
+  async lossAndGradient(
     pairs: readonly TokenizedPair[],
     adapter: Float32Array,
-    reference: { chosen: Float64Array; rejected: Float64Array },
-    terms: { beta: number },
-    options?: { signal?: AbortSignal },
-  ): Promise<PolicyGradient>;
-  [Symbol.asyncDispose](): Promise<void>;
+    reference: { readonly chosen: Float64Array; readonly rejected: Float64Array },
+    { beta }: { readonly beta: number },
+    options: { signal?: AbortSignal } = {},
+  ): Promise<PolicyGradient> {
+    const sums = new PairSums(pairs);
+    const total = new Float64Array(this.parameterCount);
+    for (const batch of planMicroBatches(pairs, this.#rows, this.#tokenBudget)) {
+      const { shape, members } = batch;
+      const key = keyOf('train', batch);
+      const graph = await this.#graphs.get(key, tokensOf(shape), () => trainingGraph(this.#model, shape));
+      const padded = (from: ArrayLike<number>): Float32Array =>
+        Float32Array.from({ length: shape.pairs }, (_, i) => (i < members.length ? from[members[i]!]! : 0));
+      const { logProbs, gradient } = await graph.run(
+        {
+          ...layOutPairs(heldBy(batch, pairs), shape),
+          adapter,
+          beta: Float32Array.of(beta),
+          referenceChosen: padded(reference.chosen),
+          referenceRejected: padded(reference.rejected),
+          weights: padded(new Float64Array(pairs.length).fill(1 / pairs.length)),
+        },
+        options,
+      );
+      sums.take(batch, logProbs!);
+      for (let i = 0; i < total.length; i++) total[i]! += gradient![i]!;
+    }
+    const { chosen, rejected } = sums;
+    const margin = (i: number): number => chosen[i]! - reference.chosen[i]! - (rejected[i]! - reference.rejected[i]!);
+    const loss = pairs.reduce((sum, _, i) => sum + sigmoidLossOf(margin(i), beta), 0) / pairs.length;
+    const tokens = pairs.reduce(
+      (sum, pair) => sum + 2 * pair.prompt.length + pair.chosen.length + pair.rejected.length,
+      0,
+    );
+    return { loss, gradient: Float32Array.from(total), chosen, rejected, tokens };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#executor[Symbol.asyncDispose]();
+  }
+}
+
+/** Sums of token log-probabilities, gathered from micro-batches in any order. */
+class PairSums {
+  readonly chosen: Float64Array;
+  readonly rejected: Float64Array;
+  readonly chosenTokens: Int32Array;
+
+  constructor(pairs: readonly TokenizedPair[]) {
+    this.chosen = new Float64Array(pairs.length);
+    this.rejected = new Float64Array(pairs.length);
+    this.chosenTokens = Int32Array.from(pairs, ({ chosen }) => chosen.length);
+  }
+
+  /** `logProbs` `[2 · pairs · completion]`: chosen completions, then rejected ones, 0 at padding. */
+  take({ shape, members }: MicroBatch, logProbs: ArrayLike<number>): void {
+    const { pairs, completion } = shape;
+    const sumOf = (row: number): number => {
+      let sum = 0;
+      for (let i = row * completion; i < (row + 1) * completion; i++) sum += logProbs[i]!;
+      return sum;
+    };
+    for (const [i, member] of members.entries()) {
+      this.chosen[member] = sumOf(i);
+      this.rejected[member] = sumOf(pairs + i);
+    }
+  }
+}
+
+function heldBy({ members }: MicroBatch, pairs: readonly TokenizedPair[]): TokenizedPair[] {
+  return members.map((member) => pairs[member]!);
+}
+
+function keyOf(kind: 'score' | 'train', { shape }: MicroBatch): string {
+  return `${kind} ${shape.pairs} ${shape.prompt} ${shape.completion}`;
 }

@@ -6,7 +6,7 @@
  * padding out of every real position.
  */
 
-import { apply, constant, sizeOf, type Composite, type Constant, type Value } from '../graph.ts';
+import { apply, constant, sizeOf, type Application, type Composite, type Constant, type Value } from '../graph.ts';
 import { add, multiply, subtract } from '../operators/elementwise.ts';
 import { reshape, transpose } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
@@ -52,8 +52,14 @@ const ATTENTION: Composite<AttentionAttributes> = {
  * `q` `[batch, time, heads · headDim]`, `k` and `v` `[batch, time, kvHeads · headDim]`; gives the shape of `q`.
  * `mask` `[time, time]` is added to the scores: see `causalMask`.
  */
-export function attention(q: Value, k: Value, v: Value, mask: Value, attributes: AttentionAttributes): Value {
-  return apply(ATTENTION, [q, k, v, mask], attributes);
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  mask: Value,
+  { heads, kvHeads }: AttentionAttributes,
+): Application<AttentionAttributes> {
+  return apply(ATTENTION, [q, k, v, mask], { heads, kvHeads });
 }
 
 /** `[time, time]`: 0 where the key is not after the query, else `MASKED`. */

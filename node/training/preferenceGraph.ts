@@ -1,0 +1,112 @@
+/**
+ * The graph of preference training: a frozen model with a LoRA adapter over pairs, the log-probability of every
+ * completion token, and, for training, the gradient of the loss by the flat adapter vector.
+ */
+
+import { attention, causalMask } from '../engine/composites/attention.ts';
+import { loraLinear } from '../engine/composites/loraLinear.ts';
+import { sharedPromptAttention } from '../engine/composites/sharedPromptAttention.ts';
+import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
+import { gradients } from '../engine/derivative.ts';
+import { input, sizeOf, weight as frozen, type Value } from '../engine/graph.ts';
+import { multiply } from '../engine/operators/elementwise.ts';
+import { gatherRows } from '../engine/operators/indexing.ts';
+import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
+import { sum } from '../engine/operators/reduction.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { headName, llamaHidden, plainProjection, type LlamaParts } from '../model/llama.ts';
+import { projectionName } from '../model/projections.ts';
+import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
+import { sigmoidLoss, type PairValues } from './preferenceLoss.ts';
+import { rowExtents, type PreferenceShape } from './preferenceRows.ts';
+
+export interface PreferenceModel {
+  readonly checkpoint: Checkpoint;
+  readonly layout: AdapterLayout;
+  /** LoRA scale, `alpha / rank`. */
+  readonly scale: number;
+  /** Scored positions that go through the head at once. */
+  readonly headChunk: number;
+}
+
+/**
+ * Inputs: those of `PreferenceRows`, and `adapter`. Output: `logProbs` `[2 · pairs · completion]` in nats, 0 at
+ * padding.
+ */
+export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Record<string, Value> {
+  const { logProbs } = forward(model, shape);
+  return { logProbs };
+}
+
+/**
+ * As `scoringGraph`, with the further inputs `referenceChosen`, `referenceRejected` and `weights` `[pairs]` and `beta`
+ * `[]`, and the further output `gradient`: of `sum(weights · loss)` by the adapter.
+ */
+export function trainingGraph(model: PreferenceModel, shape: PreferenceShape): Record<string, Value> {
+  const { logProbs, factors } = forward(model, shape);
+  const { pairs, completion } = shape;
+  const sums = sum(reshape(logProbs, [2 * pairs, completion]), [1]);
+  const policy: PairValues = { chosen: sliceAxis(sums, 0, 0, pairs), rejected: sliceAxis(sums, 0, pairs, pairs) };
+  const reference: PairValues = {
+    chosen: input('referenceChosen', [pairs]),
+    rejected: input('referenceRejected', [pairs]),
+  };
+  const losses = sigmoidLoss(policy, reference, input('beta', []));
+  const loss = sum(multiply(losses, input('weights', [pairs])), [0]);
+  const parts = gradients(loss, factors).map((part) => reshape(part, [sizeOf(part.shape)]));
+  return { logProbs, gradient: concat(parts, 0) };
+}
+
+function forward(model: PreferenceModel, shape: PreferenceShape): { logProbs: Value; factors: Value[] } {
+  const { config, tensors } = model.checkpoint;
+  const weight = (name: string): Value => frozen(tensors.get(name)!);
+  const { factors, project } = adaptedProjection(model, weight);
+  const extents = rowExtents(shape);
+  const hidden = llamaHidden(
+    { config, weight, project, attend: attentionOf(model, shape) },
+    {
+      tokens: input('tokens', extents, 'int32'),
+      positions: input('positions', extents, 'int32'),
+      positionBound: extents[1],
+    },
+  );
+  const count = 2 * shape.pairs * shape.completion;
+  const scored = gatherRows(hidden, input('scored', [count], 'int32'));
+  const targets = input('targets', [count], 'int32');
+  const all = tokenLogProbs(scored, weight(headName(config)), targets, { chunk: model.headChunk });
+  return { logProbs: multiply(all, input('mask', [count])), factors };
+}
+
+/** The adapter's matrices as parts of the flat input, in the order of its table, and projections that use them. */
+function adaptedProjection(
+  { checkpoint: { config }, layout, scale }: PreferenceModel,
+  weight: (name: string) => Value,
+): { factors: Value[]; project: LlamaParts['project'] } {
+  const table = adapterVectorTable(config, layout);
+  const adapter = input('adapter', [adapterVectorLength(table)]);
+  const factors = table.map(({ offset, shape }) => reshape(sliceAxis(adapter, 0, offset, sizeOf(shape)), shape));
+  const find = (layer: number, target: string, factor: 'A' | 'B'): Value | undefined =>
+    factors[table.findIndex((entry) => entry.layer === layer && entry.target === target && entry.factor === factor)];
+  const plain = plainProjection(weight);
+  const project: LlamaParts['project'] = (x, layer, target) => {
+    const [a, b] = [find(layer, target, 'A'), find(layer, target, 'B')];
+    if (a === undefined || b === undefined) return plain(x, layer, target);
+    return loraLinear(x, weight(projectionName(layer, target)), a, b, { scale, merged: false });
+  };
+  return { factors, project };
+}
+
+function attentionOf({ checkpoint: { config } }: PreferenceModel, shape: PreferenceShape): LlamaParts['attend'] {
+  const { layout, pairs, prompt, completion } = shape;
+  if (layout === 'apart') {
+    const mask = causalMask(prompt + completion);
+    return (q, k, v) => attention(q, k, v, mask, config);
+  }
+  const masks = {
+    padding: input('padding', [pairs, prompt]),
+    prompt: causalMask(prompt),
+    completion: causalMask(completion),
+  };
+  const { heads, kvHeads } = config;
+  return (q, k, v) => sharedPromptAttention(q, k, v, masks, { heads, kvHeads, prompt, completion });
+}
