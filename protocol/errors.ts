@@ -721,12 +721,6 @@ export const ERRORS = {
     fix: 'say which one with --federation',
     explain: 'One process takes part in one federation. A node that joined several has to be told which.',
   },
-  HOME_ROLE: {
-    exit: 2,
-    what: 'the data folder {folder} holds the state of {found}, not of {wanted}',
-    fix: 'use a folder of its own for each role, with --home',
-    explain: 'An aggregator and a participant have keys and state of their own, which may not be mixed.',
-  },
   NOT_THE_AGGREGATOR: {
     exit: 5,
     what: "this node's key {id} is no aggregator of the federation; those are {aggregators}",

@@ -218,6 +218,22 @@ export const LIMITS = {
     unit: 'ms',
     why: 'time in which an empty allowance of requests is full again: two a second',
   },
+  requestLifetime: {
+    value: 300_000,
+    unit: 'ms',
+    why: 'for how long a request or an announcement counts; well above the longest wait for an answer',
+  },
+  pollFirst: { value: 250, unit: 'ms', why: 'first pause before a participant asks again where the round stands' },
+  pollLongest: {
+    value: 2_000,
+    unit: 'ms',
+    why: 'longest pause between such questions; gossip usually tells earlier, and the allowance of requests holds',
+  },
+  inlineAggregation: {
+    value: 4 * 1024 * KiB,
+    unit: 'bytes',
+    why: 'updates of a round up to this size are summed at once (0.05 s); more goes to a thread of its own',
+  },
   requestWait: { value: 15_000, unit: 'ms', why: 'a message of 64 KiB at 50 kbit/s' },
   replyWait: {
     value: 60_000,
