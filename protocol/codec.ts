@@ -16,7 +16,7 @@ import { LIMITS } from './limits.ts';
 export type WireValue =
   null | boolean | number | string | Uint8Array | readonly WireValue[] | { readonly [key: string]: WireValue };
 
-const packr = new Packr({ useRecords: false, int64AsType: 'number', copyBuffers: true });
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', copyBuffers: true });
 const text = new TextDecoder('utf-8', { fatal: true });
 
 /** Encodes a value in the part of MessagePack that `decode` accepts. Throws MALFORMED for any other value. */

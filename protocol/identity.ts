@@ -33,8 +33,8 @@ const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
 /**
- * Encodings of the points of small order, sign bit cleared. Under such a key one signature fits any message, so a
- * name made of one proves nothing. OpenSSL lets them pass, hence this list (the same as libsodium's).
+ * Encodings of the points of small order, sign bit cleared. Under such a key some verifiers take one signature for any
+ * message and others take none; a name made of one is refused, so that all agree (the list is libsodium's).
  */
 const SMALL_ORDER_KEYS: ReadonlySet<string> = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
