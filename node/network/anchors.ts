@@ -9,7 +9,7 @@
  * an anchor is dropped only after several missed in a row.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Connection, type PeerId, isPeerId } from '@libp2p/interface';
+import type { Connection, PeerId } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import { PrefmeshError } from '../../protocol/errors.ts';
@@ -57,11 +57,7 @@ export class Anchors {
   }: { wait?: number; signal?: AbortSignal } = {}): Promise<void> {
     if (this.#problems.size === 0) return;
     try {
-      await within(wait, signal, async (either) => {
-        const ended = Promise.withResolvers<never>();
-        either.addEventListener('abort', () => ended.reject(either.reason), { once: true });
-        await Promise.race([this.#first.promise, ended.promise]);
-      });
+      await within(wait, signal, () => this.#first.promise);
     } catch (error) {
       if (signal?.aborted) throw error;
       const addresses = [...this.#problems.keys()].join(', ');
@@ -101,16 +97,17 @@ export class Anchors {
 
   /** Returns when the connection is closed, or stays silent for several pings. */
   async #watch(connection: Connection): Promise<void> {
-    const over = new AbortController();
-    const end = () => over.abort();
-    connection.addEventListener('close', end, { once: true });
-    this.#stop.signal.addEventListener('abort', end, { once: true });
+    const { signal } = this.#stop;
+    const closed = Promise.withResolvers<void>();
+    const onClose = () => closed.resolve();
+    connection.addEventListener('close', onClose, { once: true });
     try {
       let missed = 0;
-      while (connection.status === 'open' && !over.signal.aborted) {
-        await sleep(LIMITS.anchorPingEvery.value, undefined, { signal: over.signal });
-        const answered = within(LIMITS.anchorPingWait.value, over.signal, (signal) =>
-          this.#network.ping(connection.remotePeer, { signal }),
+      while (connection.status === 'open' && !signal.aborted) {
+        await within(LIMITS.anchorPingEvery.value, signal, () => closed.promise).catch(() => undefined);
+        if (connection.status !== 'open' || signal.aborted) return;
+        const answered = within(LIMITS.anchorPingWait.value, signal, (either) =>
+          this.#network.ping(connection.remotePeer, { signal: either }),
         );
         missed = await answered.then(
           () => 0,
@@ -118,16 +115,8 @@ export class Anchors {
         );
         if (missed >= LIMITS.anchorPingsMissed.value) connection.abort(new Error('silent'));
       }
-    } catch (error) {
-      if (!over.signal.aborted) throw error;
     } finally {
-      connection.removeEventListener('close', end);
-      this.#stop.signal.removeEventListener('abort', end);
+      connection.removeEventListener('close', onClose);
     }
   }
-}
-
-/** A peer id of its own, or the one an address ends in. */
-export function isSamePeer(target: PeerId | Multiaddr, peer: PeerId): boolean {
-  return isPeerId(target) ? target.equals(peer) : target.toString().endsWith(`/p2p/${peer.toString()}`);
 }

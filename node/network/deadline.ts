@@ -18,7 +18,8 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Runs `work` with a signal that aborts after `wait` ms or with `outer`.
+ * Runs `work` with a signal that aborts after `wait` ms or with `outer`, and does not wait longer, even for work that
+ * does not heed the signal.
  * @throws DeadlineError after `wait`, the reason of `outer` when that aborts, else whatever `work` throws
  */
 export async function within<T>(
@@ -28,18 +29,22 @@ export async function within<T>(
 ): Promise<T> {
   outer?.throwIfAborted();
   const controller = new AbortController();
-  const stop = () => controller.abort(outer?.reason);
-  const timer = setTimeout(() => controller.abort(new DeadlineError(wait)), wait);
-  outer?.addEventListener('abort', stop, { once: true });
+  const over = Promise.withResolvers<never>();
+  const end = (reason: unknown) => {
+    controller.abort(reason);
+    over.reject(reason);
+  };
+  const onAbort = () => end(outer?.reason);
+  const timer = setTimeout(() => end(new DeadlineError(wait)), wait);
+  outer?.addEventListener('abort', onAbort, { once: true });
   try {
-    return await work(controller.signal);
+    return await Promise.race([work(controller.signal), over.promise]);
   } catch (error) {
-    if (outer?.aborted) throw outer.reason;
-    if (controller.signal.reason instanceof DeadlineError) throw controller.signal.reason;
-    throw error;
+    // What the work throws because it was aborted says less than why it was.
+    throw controller.signal.aborted ? controller.signal.reason : error;
   } finally {
     clearTimeout(timer);
-    outer?.removeEventListener('abort', stop);
+    outer?.removeEventListener('abort', onAbort);
   }
 }
 

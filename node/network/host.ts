@@ -219,7 +219,7 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
         }),
       ],
       connectionManager: {
-        maxConnections: LIMITS.connections.value,
+        maxConnections: (options.role === 'aggregator' ? LIMITS.connectionsAggregator : LIMITS.connections).value,
         inboundConnectionThreshold: terms.connectionsPerHost,
         maxIncomingPendingConnections: LIMITS.pendingConnections.value,
         dialTimeout: LIMITS.dialWait.value,

@@ -11,22 +11,22 @@ import type { Logger } from 'pino';
 const PLACEHOLDER = /%[pabcdekmnostOj]/g;
 
 export function libp2pLogger(log: Logger): ComponentLogger {
-  return { forComponent: (name) => componentLogger(log.child({ component: name }), name) };
+  return { forComponent: (component) => componentLogger(log, component) };
 }
 
-function componentLogger(log: Logger, name: string): Libp2pLogger {
+/** libp2p makes one of these for every stream, so it holds no logger of its own. */
+function componentLogger(log: Logger, component: string): Libp2pLogger {
   const line =
     (level: 'debug' | 'trace') =>
     (formatter: unknown, ...values: unknown[]) => {
-      if (log.isLevelEnabled(level)) log[level](format(formatter, values));
+      if (log.isLevelEnabled(level)) log[level]({ component }, format(formatter, values));
     };
-  const logger = Object.assign(line('trace'), {
+  return Object.assign(line('trace'), {
     error: line('debug'),
     trace: line('trace'),
     enabled: log.isLevelEnabled('trace'),
-    newScope: (scope: string) => componentLogger(log.child({ component: `${name}:${scope}` }), `${name}:${scope}`),
+    newScope: (scope: string) => componentLogger(log, `${component}:${scope}`),
   });
-  return logger;
 }
 
 /** Fills libp2p's placeholders. */

@@ -1,0 +1,57 @@
+/**
+ * The participant's side of the federation protocol. What comes back is bytes: the caller checks their signature.
+ */
+import { LIMITS } from '../../../protocol/limits.ts';
+import type { Sha256 } from '../../../protocol/names.ts';
+import type { PeerAddress } from '../addresses.ts';
+import { Frames } from '../frames.ts';
+import type { Host } from '../host.ts';
+import { refused } from '../refusal.ts';
+import { FEDERATION_PROTOCOL, type FederationRequest, REPLY_BYTES, replySchema } from './messages.ts';
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal;
+}
+
+export class FederationClient {
+  readonly #host: Host;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /**
+   * Sends a signed envelope and returns the envelope that answers it.
+   * @throws PEER_REFUSED (with the peer's code), PEER_UNREACHABLE, PROTOCOL_UNSUPPORTED, PEER_SILENT, STREAM_CUT,
+   *   OVERSIZED, MALFORMED
+   */
+  async request(aggregator: PeerAddress, envelope: Uint8Array, options: RequestOptions = {}): Promise<Uint8Array> {
+    return this.#exchange(aggregator, { t: 'message', envelope }, 'message', options);
+  }
+
+  /** The envelope of a federation's manifest; to be checked against the id. Throws as `request`. */
+  async manifest(aggregator: PeerAddress, federation: Sha256, options: RequestOptions = {}): Promise<Uint8Array> {
+    return this.#exchange(aggregator, { t: 'manifest', federation }, `manifest ${federation}`, options);
+  }
+
+  async #exchange(
+    aggregator: PeerAddress,
+    request: FederationRequest,
+    what: string,
+    options: RequestOptions,
+  ): Promise<Uint8Array> {
+    const { signal } = options;
+    const { stream, peer } = await this.#host.openStream(aggregator, FEDERATION_PROTOCOL, options);
+    const frames = new Frames(stream, peer, { maxFrame: REPLY_BYTES });
+    try {
+      await frames.write(request, { what, wait: LIMITS.requestWait.value, signal });
+      const reply = await frames.read(replySchema, { what, wait: LIMITS.replyWait.value, signal });
+      if (reply.t === 'refused') throw refused(peer, what, reply);
+      await frames.close({ wait: LIMITS.requestWait.value, signal });
+      return reply.envelope;
+    } catch (error) {
+      frames.abort('request failed');
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The aggregator's door: takes one request a stream, hands it to the federation's code, sends back what that returns.
+ *
+ * Whatever a peer sends, it costs at most its own stream: a frame that is too long, cannot be read, or comes too often
+ * is answered with a code, and so is every refusal of the code behind the door.
+ */
+import type { Stream } from '@libp2p/interface';
+import { PrefmeshError, isPrefmeshError } from '../../../protocol/errors.ts';
+import type { ParticipantId } from '../../../protocol/identity.ts';
+import { LIMITS } from '../../../protocol/limits.ts';
+import type { Sha256 } from '../../../protocol/names.ts';
+import { Allowance } from '../allowance.ts';
+import { within } from '../deadline.ts';
+import { Frames } from '../frames.ts';
+import type { Host } from '../host.ts';
+import { refusalOf } from '../refusal.ts';
+import { FEDERATION_PROTOCOL, type FederationRequest, REQUEST_BYTES, requestSchema } from './messages.ts';
+
+export interface FederationServerInit {
+  /**
+   * Answers an envelope. What it throws is answered by its code; a fault without one by UNEXPECTED.
+   * `from` is who sent the stream, proven by the transport; the envelope's own sender is the handler's to check.
+   */
+  readonly onMessage: (
+    envelope: Uint8Array,
+    from: ParticipantId,
+    options: { readonly signal: AbortSignal },
+  ) => Promise<Uint8Array>;
+  /** The envelope of a federation's manifest, or undefined when this aggregator does not run it. */
+  readonly manifest: (federation: Sha256) => Promise<Uint8Array | undefined> | Uint8Array | undefined;
+  /** Requests that one peer may make at once; the allowance refills within `LIMITS.requestRefill`. */
+  readonly requests?: number;
+}
+
+export class FederationServer implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #init: FederationServerInit;
+  readonly #allowance: Allowance;
+  readonly #stop = new AbortController();
+  #registration: AsyncDisposable | undefined;
+
+  private constructor(host: Host, init: FederationServerInit) {
+    this.#host = host;
+    this.#init = init;
+    this.#allowance = new Allowance({
+      units: init.requests ?? LIMITS.requests.value,
+      refill: LIMITS.requestRefill.value,
+    });
+  }
+
+  static async start(host: Host, init: FederationServerInit): Promise<FederationServer> {
+    const server = new FederationServer(host, init);
+    server.#registration = await host.serve(FEDERATION_PROTOCOL, (stream, from) => server.#serve(stream, from));
+    return server;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error('the server is stopping'));
+    await this.#registration?.[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #serve(stream: Stream, from: ParticipantId): Promise<void> {
+    const frames = new Frames(stream, from, { maxFrame: REQUEST_BYTES });
+    const { signal } = this.#stop;
+    try {
+      this.#allowance.use(from);
+      const request = await frames.read(requestSchema, { what: 'request', wait: LIMITS.requestWait.value, signal });
+      const envelope = await within(LIMITS.replyWait.value, signal, (either) => this.#answer(request, from, either));
+      await frames.write({ t: 'reply', envelope }, { what: 'reply', wait: LIMITS.requestWait.value, signal });
+    } catch (error) {
+      if (isPrefmeshError(error, 'STREAM_CUT') || isPrefmeshError(error, 'PEER_SILENT'))
+        return frames.abort(error.code);
+      if (!isPrefmeshError(error)) this.#host.log.error({ from, error }, 'a request could not be answered');
+      await frames.write(refusalOf(error), { what: 'refusal', wait: LIMITS.requestWait.value, signal });
+    }
+    await frames.close({ wait: LIMITS.requestWait.value, signal });
+  }
+
+  async #answer(request: FederationRequest, from: ParticipantId, signal: AbortSignal): Promise<Uint8Array> {
+    switch (request.t) {
+      case 'message':
+        return this.#init.onMessage(request.envelope, from, { signal });
+      case 'manifest': {
+        const manifest = await this.#init.manifest(request.federation);
+        if (manifest === undefined) throw new PrefmeshError('FEDERATION_UNKNOWN', { federation: request.federation });
+        return manifest;
+      }
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Frames on a stream: each a length, then that many bytes, holding one value of a closed schema.
+ *
+ * Nothing is read before its declared length has passed the bound. Every read and write has a time limit. Back-pressure
+ * is by construction: the protocols on top answer one frame for one frame, so no more can be under way than was asked
+ * for, and a write waits until the muxer has room (an iterator over the stream would read ahead without bound).
+ */
+import type { Stream } from '@libp2p/interface';
+import { InvalidDataLengthError, InvalidDataLengthLengthError, lpStream } from '@libp2p/utils';
+import type { z } from 'zod';
+import { type WireValue, decode, encode } from '../../protocol/codec.ts';
+import { PrefmeshError } from '../../protocol/errors.ts';
+import { isDeadline, networkProblem } from './problem.ts';
+import { within } from './deadline.ts';
+
+export interface FrameBounds {
+  /** Largest frame that is read (bytes). */
+  readonly maxFrame: number;
+  /** Largest number of bytes that may wait unread; a peer that sends more is cut off. Default: two frames. */
+  readonly maxBuffered?: number;
+}
+
+export interface FrameOptions {
+  /** What the frame is, for errors: "blob reply". */
+  readonly what: string;
+  /** How long to wait (ms). */
+  readonly wait: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes that a varint length takes at most, for bounds on this platform's safe integers. */
+const LENGTH_BYTES = 8;
+
+export class Frames {
+  readonly peer: string;
+  readonly #stream: Stream;
+  readonly #bounds: FrameBounds;
+  readonly #lengthPrefixed: ReturnType<typeof lpStream>;
+
+  constructor(stream: Stream, peer: string, bounds: FrameBounds) {
+    this.peer = peer;
+    this.#stream = stream;
+    this.#bounds = bounds;
+    this.#lengthPrefixed = lpStream(stream, {
+      maxDataLength: bounds.maxFrame,
+      maxLengthLength: LENGTH_BYTES,
+      maxBufferSize: (bounds.maxBuffered ?? 2 * bounds.maxFrame) + LENGTH_BYTES,
+    });
+  }
+
+  /**
+   * The next frame.
+   * @throws OVERSIZED, MALFORMED (the stream can still be written to), PEER_SILENT, STREAM_CUT
+   */
+  async read<Schema extends z.ZodType>(
+    schema: Schema,
+    { what, wait, signal }: FrameOptions,
+  ): Promise<z.output<Schema>> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await within(wait, signal, async (either) =>
+        (await this.#lengthPrefixed.read({ signal: either })).subarray(),
+      );
+    } catch (error) {
+      throw this.#failure(error, what, wait, signal);
+    }
+    return decode(bytes, schema, { what, maxBytes: this.#bounds.maxFrame });
+  }
+
+  /** Writes a frame; resolves when the muxer has taken it. @throws PEER_SILENT, STREAM_CUT */
+  async write(value: WireValue, { what, wait, signal }: FrameOptions): Promise<void> {
+    const bytes = encode(value);
+    try {
+      await within(wait, signal, (either) => this.#lengthPrefixed.write(bytes, { signal: either }));
+    } catch (error) {
+      throw this.#failure(error, what, wait, signal);
+    }
+  }
+
+  /** Ends the stream in order, giving what was written `wait` ms to leave. */
+  async close({ wait, signal }: Pick<FrameOptions, 'wait' | 'signal'>): Promise<void> {
+    try {
+      await within(wait, signal, (either) => this.#stream.close({ signal: either }));
+    } catch {
+      this.abort('not closed in time');
+    }
+  }
+
+  abort(reason: string): void {
+    this.#stream.abort(new Error(reason));
+  }
+
+  #failure(error: unknown, what: string, wait: number, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted) return error;
+    if (error instanceof InvalidDataLengthError || error instanceof InvalidDataLengthLengthError) {
+      const { maxFrame: limit } = this.#bounds;
+      return new PrefmeshError('OVERSIZED', { what, bytes: `more than ${limit}`, limit }, { cause: error });
+    }
+    if (isDeadline(error)) {
+      return new PrefmeshError('PEER_SILENT', { peer: this.peer, wait, request: what }, { cause: error });
+    }
+    // libp2p rejects a write on a closed stream with an event, not with an error.
+    const cause = error instanceof Error ? error : new Error('the stream was closed');
+    return new PrefmeshError(
+      'STREAM_CUT',
+      { peer: this.peer, request: `${what}: ${networkProblem(cause)}` },
+      { cause },
+    );
+  }
+}
