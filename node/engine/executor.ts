@@ -7,7 +7,7 @@ import type { Shape, Value } from './graph.ts';
 
 export type TensorData = Float32Array | Int32Array;
 
-/** A tensor that stays where graphs run: the key-value cache. */
+/** A tensor that stays where graphs run: a key-value cache, an adapter used for many runs. */
 export interface ResidentTensor {
   readonly id: number;
   readonly shape: Shape;
@@ -50,8 +50,8 @@ export interface CompileOptions {
 export interface Executor extends AsyncDisposable {
   readonly device: Device;
   compile(outputs: Readonly<Record<string, Value>>, options?: CompileOptions): Promise<Executable>;
-  /** A resident float32 tensor of zeros. */
-  allocate(shape: Shape): Promise<ResidentTensor>;
+  /** A resident float32 tensor, of zeros if no data are given. */
+  allocate(shape: Shape, data?: Float32Array): Promise<ResidentTensor>;
   release(tensor: ResidentTensor): Promise<void>;
 }
 

@@ -80,9 +80,9 @@ export class OnnxRuntimeExecutor implements Executor {
     };
   }
 
-  async allocate(shape: Shape): Promise<ResidentTensor> {
+  async allocate(shape: Shape, data: Float32Array = new Float32Array(sizeOf(shape))): Promise<ResidentTensor> {
     const id = this.#sequence++;
-    await this.#ask({ kind: 'allocate', resident: id, shape });
+    await this.#ask({ kind: 'allocate', resident: id, shape, data });
     return { id, shape };
   }
 

@@ -28,7 +28,7 @@ export type Request =
       readonly writes: readonly { readonly output: string; readonly into: number; readonly starts: Int32Array }[];
     }
   | { readonly kind: 'dispose'; readonly session: number }
-  | { readonly kind: 'allocate'; readonly resident: number; readonly shape: Shape }
+  | { readonly kind: 'allocate'; readonly resident: number; readonly shape: Shape; readonly data: Float32Array }
   | { readonly kind: 'release'; readonly resident: number };
 
 export interface Reply {

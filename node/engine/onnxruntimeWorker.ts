@@ -30,11 +30,9 @@ async function handle(request: Request): Promise<Record<string, TensorData> | un
       await sessions.get(request.session)?.release();
       sessions.delete(request.session);
       return undefined;
-    case 'allocate': {
-      const size = request.shape.reduce((product, extent) => product * extent, 1);
-      residents.set(request.resident, new ort.Tensor('float32', new Float32Array(size), request.shape));
+    case 'allocate':
+      residents.set(request.resident, new ort.Tensor('float32', request.data, request.shape));
       return undefined;
-    }
     case 'release':
       residents.delete(request.resident);
       return undefined;

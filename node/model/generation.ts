@@ -1,22 +1,39 @@
+/**
+ * Generation: many prompts at once, with a key-value cache that stays where the graphs run.
+ *
+ * Prompts are padded at the end and each row keeps its own length, so a row's answer does not depend on its neighbours.
+ * A new token's keys and values overwrite the padding behind the row's last token.
+ */
+
+import { MASKED } from '../engine/composites/attention.ts';
+import { CompiledGraphs, roundedExtent } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
+import type { Executor, ResidentTensor, ResidentWrite } from '../engine/executor.ts';
+import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { AdapterLayout } from '../training/adapterVector.ts';
+import { RandomStream } from '../training/randomStream.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import type { ModelConfig } from './config.ts';
+import { cached, cacheNames, promptGraph, tokenGraph, type GenerationModel } from './generationGraph.ts';
+import { chooseToken, type SamplingOptions } from './sampling.ts';
 
 export interface GeneratorOptions {
   readonly checkpoint: Checkpoint;
-  readonly adapter?: { readonly vector: Float32Array; readonly layout: AdapterLayout; readonly scale: number };
-  readonly device?: Device;
-  readonly threads?: number;
-  readonly cacheFolder?: string;
+  readonly adapter?:
+    { readonly vector: Float32Array; readonly layout: AdapterLayout; readonly scale: number } | undefined;
+  readonly device?: Device | undefined;
+  readonly threads?: number | undefined;
+  readonly cacheFolder?: string | undefined;
 }
 
 export interface GenerateOptions {
   readonly maxTokens: number;
-  /** 0 is greedy. */
+  /** 0, the default, is greedy. */
   readonly temperature?: number;
+  /** Share of probability that sampling draws from; 1, the default, is all. */
   readonly topP?: number;
   readonly seed?: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called with each new token of each prompt. */
   readonly onToken?: (prompt: number, token: number) => void;
 }
@@ -27,8 +44,151 @@ export interface Generation {
   readonly finishReason: 'stop' | 'length';
 }
 
-export declare class Generator {
-  static open(options: GeneratorOptions): Promise<Generator>;
-  generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Generation[]>;
-  [Symbol.asyncDispose](): Promise<void>;
+/** Prompts that run together: enough to keep two cores busy, few enough that the longest answer holds up few others. */
+const ROWS = 32;
+
+/** Compiled graphs kept at once: those of two shapes. */
+const KEPT_GRAPHS = 4;
+
+/** One prompt on its way. */
+interface Row {
+  readonly index: number;
+  readonly tokens: number[];
+  readonly limit: number;
+  readonly random: RandomStream;
+  /** Tokens in the cache. */
+  length: number;
+  next: number;
+  finishReason: 'stop' | 'length' | undefined;
+}
+
+export class Generator implements AsyncDisposable {
+  readonly #executor: Executor;
+  readonly #model: GenerationModel;
+  readonly #graphs: CompiledGraphs;
+  readonly #adapter: Record<string, ResidentTensor>;
+
+  private constructor(executor: Executor, model: GenerationModel, adapter: Record<string, ResidentTensor>) {
+    this.#executor = executor;
+    this.#model = model;
+    this.#adapter = adapter;
+    this.#graphs = new CompiledGraphs(executor, KEPT_GRAPHS, { weights: 'fast' });
+  }
+
+  static async open(options: GeneratorOptions): Promise<Generator> {
+    const executor = await OnnxRuntimeExecutor.open(options);
+    const { checkpoint, adapter } = options;
+    const resident =
+      adapter === undefined ? {} : { adapter: await executor.allocate([adapter.vector.length], adapter.vector) };
+    return new Generator(executor, { checkpoint, adapter }, resident);
+  }
+
+  /** An answer for each prompt, in order. A prompt has at least one token. */
+  async generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Generation[]> {
+    const answers: Generation[] = [];
+    if (prompts.length === 0) return answers;
+    const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
+    const time = roundedExtent(longest);
+    const context = Math.max(time, roundedExtent(longest + options.maxTokens));
+    const size = Math.ceil(prompts.length / Math.ceil(prompts.length / ROWS));
+    for (let start = 0; start < prompts.length; start += size) {
+      const rows = prompts.slice(start, start + size).map((prompt, i) => this.#row(prompt, start + i, options));
+      await this.#answer(rows, prompts, { size, time, context }, options);
+      for (const { tokens, finishReason } of rows) answers.push({ tokens, finishReason: finishReason! });
+    }
+    return answers;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#executor[Symbol.asyncDispose]();
+  }
+
+  #row(prompt: readonly number[], index: number, { maxTokens, seed = 0 }: GenerateOptions): Row {
+    if (prompt.length === 0) throw new Error(`prompt ${index} has no token to go on from`);
+    const limit = Math.min(maxTokens, this.#model.checkpoint.config.maxPositions - prompt.length);
+    const random = new RandomStream(seed, 'generation', index);
+    const finishReason = limit <= 0 ? 'length' : undefined;
+    return { index, tokens: [], limit, random, length: prompt.length, next: 0, finishReason };
+  }
+
+  async #answer(
+    rows: readonly Row[],
+    prompts: readonly (readonly number[])[],
+    { size, time, context }: { size: number; time: number; context: number },
+    options: GenerateOptions,
+  ): Promise<void> {
+    const { temperature = 0, topP = 1, signal, onToken } = options;
+    const sampling = { temperature, topP };
+    const { config } = this.#model.checkpoint;
+    const cache = await this.#allocateCache(size, context);
+    try {
+      const tokens = new Int32Array(size * time);
+      const last = new Int32Array(size);
+      for (const [i, { index, length }] of rows.entries()) {
+        tokens.set(prompts[index]!, i * time);
+        last[i] = i * time + length - 1;
+      }
+      const reading = await this.#graphs.get(`prompt ${size} ${time}`, 1, () => promptGraph(this.#model, size, time));
+      const feeds = { tokens, last, ...this.#adapter };
+      let { logits } = await reading.run(feeds, { signal, writes: writesInto(cache, new Int32Array(size)) });
+      takeTokens(rows, logits as Float32Array, config, sampling, onToken);
+
+      const adding = await this.#graphs.get(`token ${size} ${context}`, 1, () =>
+        tokenGraph(this.#model, size, context),
+      );
+      const mask = new Float32Array(size * context).fill(MASKED);
+      for (const [i, { length }] of rows.entries()) mask.fill(0, i * context, i * context + length);
+      while (rows.some(({ finishReason }) => finishReason === undefined)) {
+        const positions = Int32Array.from({ length: size }, (_, i) => rows[i]?.length ?? 0);
+        const step = { tokens: Int32Array.from({ length: size }, (_, i) => rows[i]?.next ?? 0), positions, mask };
+        const caches = Object.fromEntries([...cache].map(([name, tensor]) => [cached(name), tensor]));
+        const writes = writesInto(cache, positions);
+        ({ logits } = await adding.run({ ...step, ...caches, ...this.#adapter }, { signal, writes }));
+        for (const [i, row] of rows.entries()) {
+          if (row.finishReason === undefined) mask[i * context + row.length++] = 0;
+        }
+        takeTokens(rows, logits as Float32Array, config, sampling, onToken);
+      }
+    } finally {
+      for (const tensor of cache.values()) await this.#executor.release(tensor);
+    }
+  }
+
+  async #allocateCache(rows: number, context: number): Promise<Map<string, ResidentTensor>> {
+    const { layers, kvHeads, headDim } = this.#model.checkpoint.config;
+    const cache = new Map<string, ResidentTensor>();
+    for (let layer = 0; layer < layers; layer++) {
+      for (const name of Object.values(cacheNames(layer))) {
+        cache.set(name, await this.#executor.allocate([rows, kvHeads, context, headDim]));
+      }
+    }
+    return cache;
+  }
+}
+
+function writesInto(cache: ReadonlyMap<string, ResidentTensor>, starts: Int32Array): ResidentWrite[] {
+  return [...cache].map(([output, into]) => ({ output, into, starts }));
+}
+
+/** Chooses the next token of every row that has not ended, from `logits` `[rows or more, vocabulary]`. */
+function takeTokens(
+  rows: readonly Row[],
+  logits: Float32Array,
+  { vocabSize, eosTokenIds }: ModelConfig,
+  sampling: SamplingOptions,
+  onToken: GenerateOptions['onToken'],
+): void {
+  for (const [i, row] of rows.entries()) {
+    if (row.finishReason !== undefined) continue;
+    const own = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
+    const token = chooseToken(own, sampling, () => row.random.uniform());
+    if (eosTokenIds.includes(token)) {
+      row.finishReason = 'stop';
+      continue;
+    }
+    row.next = token;
+    row.tokens.push(token);
+    onToken?.(row.index, token);
+    if (row.tokens.length === row.limit) row.finishReason = 'length';
+  }
 }

@@ -5,6 +5,7 @@
  * on nothing but the pairs' lengths; the same pairs always run in the same shapes, and give the same bits.
  */
 
+import { roundedExtent } from '../engine/compiledGraphs.ts';
 import { rowExtents, type PreferenceShape, type RowLayout } from './preferenceRows.ts';
 import type { TokenizedPair } from './policy.ts';
 
@@ -12,16 +13,6 @@ export interface MicroBatch {
   readonly shape: PreferenceShape;
   /** Indices of the pairs it holds. */
   readonly members: readonly number[];
-}
-
-/** Smallest extent of a prompt's or a completion's part. */
-const SMALLEST = 16;
-
-/** `count` rounded up to one of four steps per octave: 16, 20, 24, 28, 32, 40, 48, … */
-export function roundedExtent(count: number): number {
-  if (count <= SMALLEST) return SMALLEST;
-  const step = 2 ** Math.ceil(Math.log2(count)) / 8;
-  return Math.ceil(count / step) * step;
 }
 
 /**

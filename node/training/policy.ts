@@ -6,12 +6,12 @@
  * log-probabilities and losses are float64, over float32 log-probabilities of tokens.
  */
 
+import { CompiledGraphs } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
 import type { Executor } from '../engine/executor.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
-import { CompiledGraphs } from './compiledGraphs.ts';
 import { planMicroBatches, tokensOf, type MicroBatch } from './microBatches.ts';
 import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
 import { sigmoidLossOf } from './preferenceLoss.ts';

@@ -4,7 +4,6 @@
  */
 
 import { attention, causalMask } from '../engine/composites/attention.ts';
-import { loraLinear } from '../engine/composites/loraLinear.ts';
 import { sharedPromptAttention } from '../engine/composites/sharedPromptAttention.ts';
 import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
 import { gradients } from '../engine/derivative.ts';
@@ -14,9 +13,9 @@ import { gatherRows } from '../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
 import { sum } from '../engine/operators/reduction.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import { headName, llamaHidden, plainProjection, type LlamaParts } from '../model/llama.ts';
-import { projectionName } from '../model/projections.ts';
-import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
+import { headName, llamaHidden, type LlamaParts } from '../model/llama.ts';
+import { adaptedProjection } from './adaptedProjection.ts';
+import type { AdapterLayout } from './adapterVector.ts';
 import { sigmoidLoss, type PairValues } from './preferenceLoss.ts';
 import { rowExtents, type PreferenceShape } from './preferenceRows.ts';
 
@@ -57,10 +56,10 @@ export function trainingGraph(model: PreferenceModel, shape: PreferenceShape): R
   return { logProbs, gradient: concat(parts, 0) };
 }
 
-function forward(model: PreferenceModel, shape: PreferenceShape): { logProbs: Value; factors: Value[] } {
+function forward(model: PreferenceModel, shape: PreferenceShape): { logProbs: Value; factors: readonly Value[] } {
   const { config, tensors } = model.checkpoint;
   const weight = (name: string): Value => frozen(tensors.get(name)!);
-  const { factors, project } = adaptedProjection(model, weight);
+  const { factors, project } = adaptedProjection(config, weight, model);
   const extents = rowExtents(shape);
   const hidden = llamaHidden(
     { config, weight, project, attend: attentionOf(model, shape) },
@@ -75,25 +74,6 @@ function forward(model: PreferenceModel, shape: PreferenceShape): { logProbs: Va
   const targets = input('targets', [count], 'int32');
   const all = tokenLogProbs(scored, weight(headName(config)), targets, { chunk: model.headChunk });
   return { logProbs: multiply(all, input('mask', [count])), factors };
-}
-
-/** The adapter's matrices as parts of the flat input, in the order of its table, and projections that use them. */
-function adaptedProjection(
-  { checkpoint: { config }, layout, scale }: PreferenceModel,
-  weight: (name: string) => Value,
-): { factors: Value[]; project: LlamaParts['project'] } {
-  const table = adapterVectorTable(config, layout);
-  const adapter = input('adapter', [adapterVectorLength(table)]);
-  const factors = table.map(({ offset, shape }) => reshape(sliceAxis(adapter, 0, offset, sizeOf(shape)), shape));
-  const find = (layer: number, target: string, factor: 'A' | 'B'): Value | undefined =>
-    factors[table.findIndex((entry) => entry.layer === layer && entry.target === target && entry.factor === factor)];
-  const plain = plainProjection(weight);
-  const project: LlamaParts['project'] = (x, layer, target) => {
-    const [a, b] = [find(layer, target, 'A'), find(layer, target, 'B')];
-    if (a === undefined || b === undefined) return plain(x, layer, target);
-    return loraLinear(x, weight(projectionName(layer, target)), a, b, { scale, merged: false });
-  };
-  return { factors, project };
 }
 
 function attentionOf({ checkpoint: { config } }: PreferenceModel, shape: PreferenceShape): LlamaParts['attend'] {

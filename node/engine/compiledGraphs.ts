@@ -2,8 +2,8 @@
  * Compiled graphs by shape, the least recently used ones disposed of when together they hold too much memory.
  */
 
-import type { Executable, Executor } from '../engine/executor.ts';
-import type { Value } from '../engine/graph.ts';
+import type { CompileOptions, Executable, Executor } from './executor.ts';
+import type { Value } from './graph.ts';
 
 interface Entry {
   readonly executable: Promise<Executable>;
@@ -13,12 +13,14 @@ interface Entry {
 export class CompiledGraphs {
   readonly #executor: Executor;
   readonly #budget: number;
+  readonly #options: CompileOptions;
   /** In order of last use. */
   readonly #entries = new Map<string, Entry>();
 
   /** `budget` bounds the sum of the weights of what is kept; one graph is always kept. */
-  constructor(executor: Executor, budget: number) {
+  constructor(executor: Executor, budget: number, options: CompileOptions = {}) {
     this.#executor = executor;
+    this.#options = options;
     this.#budget = budget;
   }
 
@@ -31,7 +33,7 @@ export class CompiledGraphs {
       return known.executable;
     }
     await this.#makeRoom(weight);
-    const entry = { executable: this.#executor.compile(build()), weight };
+    const entry = { executable: this.#executor.compile(build(), this.#options), weight };
     this.#entries.set(key, entry);
     try {
       return await entry.executable;
@@ -51,4 +53,17 @@ export class CompiledGraphs {
       await (await entry.executable).dispose();
     }
   }
+}
+
+/** Smallest extent a graph is compiled for. */
+const SMALLEST = 16;
+
+/**
+ * `count` rounded up to one of four steps per octave: 16, 20, 24, 28, 32, 40, 48, … Shapes are static, so extents come
+ * from a coarse scale: few graphs, little padding.
+ */
+export function roundedExtent(count: number): number {
+  if (count <= SMALLEST) return SMALLEST;
+  const step = 2 ** Math.ceil(Math.log2(count)) / 8;
+  return Math.ceil(count / step) * step;
 }
