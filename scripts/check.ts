@@ -1,6 +1,6 @@
 /**
- * `npm run check`, the one door: types, lint with the import boundaries, house rules, formatting, documents in step
- * with the code. Runs every step even when one fails, then says which did.
+ * `npm run check`, the one door: types, lint with the import boundaries, house rules, formatting, the lock file and the documents
+ * in step with the code. Runs every step even when one fails, then says which did.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -29,6 +29,7 @@ const STEPS: readonly Step[] = [
     run: () => tool('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'),
     fix: 'npm run format',
   },
+  { name: 'lock file', run: () => node('scripts/lockfile.ts', '--check'), fix: 'node scripts/lockfile.ts' },
   { name: 'documents in step', run: () => node('scripts/docs/generate.ts', '--check'), fix: 'npm run docs' },
 ];
 
