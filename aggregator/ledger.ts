@@ -1,0 +1,223 @@
+/**
+ * The aggregator's ledger: everything that must survive a crash, in one SQLite file.
+ *
+ * A state of the round machine is committed together with what belongs to it (the envelope of the update that it
+ * accepted, the invite that was used, the numbers of the messages that were taken), so that after any crash the
+ * ledger shows one moment of the protocol and not a mixture of two.
+ */
+import { join } from 'node:path';
+import { Database } from '../node/storage/database.ts';
+import type { Migration } from '../node/storage/database.ts';
+import type { DataPaths } from '../node/storage/dataFolder.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+import type { ParticipantId } from '../protocol/identity.ts';
+import type { OpenedManifest } from '../protocol/manifest.ts';
+import type { RoundNumber, Sha256 } from '../protocol/names.ts';
+import { ReplayWindow } from '../protocol/replay.ts';
+import type { ReplayTable, SenderWindow } from '../protocol/replay.ts';
+import type { FederationState } from '../protocol/roundState.ts';
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    name: 'aggregator',
+    sql: `
+      CREATE TABLE federation (id TEXT PRIMARY KEY, manifest BLOB NOT NULL, state TEXT NOT NULL) STRICT;
+      CREATE TABLE receipts (
+        federation TEXT NOT NULL, round INTEGER NOT NULL, hash TEXT NOT NULL, envelope BLOB NOT NULL,
+        PRIMARY KEY (federation, round)
+      ) STRICT;
+      CREATE TABLE updates (
+        federation TEXT NOT NULL, envelope_hash TEXT NOT NULL, round INTEGER NOT NULL, sender TEXT NOT NULL,
+        blob TEXT NOT NULL, code TEXT, envelope BLOB NOT NULL,
+        PRIMARY KEY (federation, envelope_hash)
+      ) STRICT;
+      CREATE TABLE invites (
+        federation TEXT NOT NULL, serial TEXT NOT NULL, participant TEXT NOT NULL, inviter TEXT NOT NULL,
+        PRIMARY KEY (federation, serial)
+      ) STRICT;
+      CREATE TABLE senders (federation TEXT NOT NULL, sender TEXT NOT NULL, window TEXT NOT NULL,
+        PRIMARY KEY (federation, sender)) STRICT;
+      CREATE TABLE figures (
+        federation TEXT NOT NULL, adapter TEXT NOT NULL, pair_set TEXT NOT NULL, figures TEXT NOT NULL,
+        PRIMARY KEY (federation, adapter, pair_set)
+      ) STRICT;
+    `,
+  },
+];
+
+/** Where the ledger lies in a data folder. */
+export function ledgerFile({ root }: DataPaths): string {
+  return join(root, 'aggregator.sqlite');
+}
+
+/** The update message behind an accepted or refused update; `code` is null for an accepted one. */
+export interface UpdateRow {
+  readonly round: RoundNumber;
+  readonly sender: ParticipantId;
+  readonly envelopeHash: Sha256;
+  readonly envelope: Uint8Array;
+  readonly blob: Sha256;
+  readonly code: ErrorCode | null;
+}
+
+/** What is committed together with a new state. */
+export interface Commitment {
+  readonly update?: UpdateRow;
+  readonly invite?: { readonly serial: string; readonly participant: ParticipantId; readonly inviter: ParticipantId };
+}
+
+/** The ledger of one federation. */
+export class Ledger implements Disposable {
+  readonly #database: Database;
+  readonly #federation: Sha256;
+  readonly #replay: ReplayWindow;
+  readonly #unsaved = new Set<ParticipantId>();
+
+  private constructor(database: Database, federation: Sha256) {
+    this.#database = database;
+    this.#federation = federation;
+    const rows = database.all<{ sender: ParticipantId; window: string }>(
+      'SELECT sender, window FROM senders WHERE federation = ?',
+      federation,
+    );
+    this.#replay = new ReplayWindow(rows.map(({ sender, window }) => [sender, JSON.parse(window) as SenderWindow]));
+  }
+
+  /**
+   * Opens the ledger of a federation, and begins it in `initial` when there is none yet.
+   * Throws DATABASE_CORRUPT, DATABASE_NEWER, DISK_FULL, STORAGE_FAILED.
+   */
+  static open(file: string, { hash, bytes }: OpenedManifest, initial: () => FederationState): Ledger {
+    const database = Database.open(file, { migrations: MIGRATIONS });
+    const known = database.get('SELECT 1 FROM federation WHERE id = ?', hash);
+    if (known === undefined) {
+      const state = JSON.stringify(initial());
+      database.run('INSERT INTO federation (id, manifest, state) VALUES (?, ?, ?)', hash, bytes, state);
+    }
+    return new Ledger(database, hash);
+  }
+
+  get state(): FederationState {
+    const row = this.#database.get<{ state: string }>('SELECT state FROM federation WHERE id = ?', this.#federation);
+    return JSON.parse(row!.state) as FederationState;
+  }
+
+  /**
+   * The numbers of messages that were taken. They are on disk from the next `commit` on, together with what the
+   * message brought about; a message that brought nothing about may be taken again after a crash, and does no more.
+   */
+  get replay(): ReplayTable {
+    return {
+      seen: (sender, sequence) => this.#replay.seen(sender, sequence),
+      record: (sender, sequence) => {
+        this.#replay.record(sender, sequence);
+        this.#unsaved.add(sender);
+      },
+    };
+  }
+
+  /** Makes a state durable, with what belongs to it. */
+  commit(state: FederationState, { update, invite }: Commitment = {}): void {
+    this.#database.transaction(() => {
+      this.#database.run('UPDATE federation SET state = ? WHERE id = ?', JSON.stringify(state), this.#federation);
+      if (update) this.#writeUpdate(update);
+      if (invite) {
+        this.#database.run(
+          'INSERT OR IGNORE INTO invites (federation, serial, participant, inviter) VALUES (?, ?, ?, ?)',
+          this.#federation,
+          invite.serial,
+          invite.participant,
+          invite.inviter,
+        );
+      }
+      for (const sender of this.#unsaved) {
+        this.#database.run(
+          'INSERT OR REPLACE INTO senders (federation, sender, window) VALUES (?, ?, ?)',
+          this.#federation,
+          sender,
+          JSON.stringify(this.#replay.windowOf(sender)),
+        );
+      }
+    });
+    this.#unsaved.clear();
+  }
+
+  /** Who used an invite, if anybody did. */
+  usedBy(serial: string): ParticipantId | undefined {
+    return this.#database.get<{ participant: ParticipantId }>(
+      'SELECT participant FROM invites WHERE federation = ? AND serial = ?',
+      this.#federation,
+      serial,
+    )?.participant;
+  }
+
+  /** Stores a round's receipt; one that is there already stays. */
+  storeReceipt(round: RoundNumber, hash: Sha256, envelope: Uint8Array): void {
+    this.#database.run(
+      'INSERT OR IGNORE INTO receipts (federation, round, hash, envelope) VALUES (?, ?, ?, ?)',
+      this.#federation,
+      round,
+      hash,
+      envelope,
+    );
+  }
+
+  receipt(round: number): { readonly hash: Sha256; readonly envelope: Uint8Array } | undefined {
+    return this.#database.get<{ hash: Sha256; envelope: Uint8Array }>(
+      'SELECT hash, envelope FROM receipts WHERE federation = ? AND round = ?',
+      this.#federation,
+      round,
+    );
+  }
+
+  /** Hashes of the blobs of all updates that were accepted: what members may fetch to recompute rounds. */
+  acceptedBlobs(): Sha256[] {
+    return this.#database
+      .all<{ blob: Sha256 }>('SELECT blob FROM updates WHERE federation = ? AND code IS NULL', this.#federation)
+      .map(({ blob }) => blob);
+  }
+
+  /** What was measured of an adapter on a set of pairs before; the value is what `storeFigures` was given. */
+  figures<Figures>(adapter: Sha256, pairSet: Sha256): Figures | undefined {
+    const row = this.#database.get<{ figures: string }>(
+      'SELECT figures FROM figures WHERE federation = ? AND adapter = ? AND pair_set = ?',
+      this.#federation,
+      adapter,
+      pairSet,
+    );
+    return row && (JSON.parse(row.figures) as Figures);
+  }
+
+  storeFigures(adapter: Sha256, pairSet: Sha256, figures: object): void {
+    this.#database.run(
+      'INSERT OR REPLACE INTO figures (federation, adapter, pair_set, figures) VALUES (?, ?, ?, ?)',
+      this.#federation,
+      adapter,
+      pairSet,
+      JSON.stringify(figures),
+    );
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #writeUpdate({ envelopeHash, round, sender, blob, code, envelope }: UpdateRow): void {
+    this.#database.run(
+      `INSERT OR IGNORE INTO updates (federation, envelope_hash, round, sender, blob, code, envelope)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      this.#federation,
+      envelopeHash,
+      round,
+      sender,
+      blob,
+      code,
+      envelope,
+    );
+  }
+}
