@@ -1,6 +1,6 @@
 /**
- * `npm run check`, the one door: types, lint with the import boundaries, house rules, formatting, the lock file and the documents
- * in step with the code. Runs every step even when one fails, then says which did.
+ * `npm run check`, the one door: types, lint with the import boundaries, house rules, formatting, a whole lock file,
+ * documents in step with the code. Runs every step even when one fails, then says which did.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -55,7 +55,10 @@ function platformOf(name: string): { os: string[]; cpu: string[]; libc?: string[
 
 if (import.meta.main) {
   const file = join(resolve(import.meta.dirname, '..'), 'package-lock.json');
-  const { lock, added } = completeLockfile(lockSchema.parse(JSON.parse(readFileSync(file, 'utf8'))));
+  const read: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  lockSchema.parse(read);
+  // The value as read, not as parsed: parsing reorders keys, and npm's order keeps differences small.
+  const { lock, added } = completeLockfile(read as Lockfile);
   if (process.argv.includes('--check')) {
     for (const name of added) console.log(`package-lock.json: no entry for ${name}`);
     process.exit(added.length === 0 ? 0 : 1);
