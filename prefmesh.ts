@@ -11,7 +11,12 @@ import { PrefmeshError, isPrefmeshError } from './protocol/errors.ts';
 
 /** Each command and where it is, loaded only when it is called or listed. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  // evaluate: async () => (await import('./node/commands/evaluate.ts')).evaluateCommand(),
+  score: async () => (await import('./node/commands/score.ts')).scoreCommand(),
+  train: async () => (await import('./node/commands/train.ts')).trainCommand(),
+  generate: async () => (await import('./node/commands/generate.ts')).generateCommand(),
+  model: async () => (await import('./node/commands/model.ts')).modelCommand(),
+  adapter: async () => (await import('./node/commands/adapter.ts')).adapterCommand(),
+  evaluate: async () => (await import('./node/commands/evaluate.ts')).evaluateCommand(),
 };
 
 const SHOWN_ON_REQUEST = new Set(['commander.helpDisplayed', 'commander.version']);

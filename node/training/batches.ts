@@ -23,24 +23,24 @@ export interface BatchPlanOptions {
 
 export class BatchPlan {
   readonly totalSteps: number;
+  readonly stepsPerEpoch: number;
   readonly #lengths: readonly number[];
   readonly #options: BatchPlanOptions;
-  readonly #stepsPerEpoch: number;
 
   constructor(pairs: readonly TokenizedPair[], options: BatchPlanOptions) {
     this.#options = options;
     this.#lengths = pairs.map(pairLength);
-    this.#stepsPerEpoch = Math.ceil(pairs.length / (options.batchSize * options.accumulate));
-    this.totalSteps = options.steps ?? this.#stepsPerEpoch * (options.epochs ?? 1);
+    this.stepsPerEpoch = Math.ceil(pairs.length / (options.batchSize * options.accumulate));
+    this.totalSteps = options.steps ?? this.stepsPerEpoch * (options.epochs ?? 1);
   }
 
   /** The micro-batches of a step (from 0), each a list of indices of pairs. */
   step(step: number): number[][] {
     const { batchSize, accumulate, shuffle, seed } = this.#options;
-    const epoch = Math.floor(step / this.#stepsPerEpoch);
+    const epoch = Math.floor(step / this.stepsPerEpoch);
     const count = this.#lengths.length;
     const order = shuffle ? new RandomStream(seed, 'order', epoch).permutation(count) : [...this.#lengths.keys()];
-    const start = (step % this.#stepsPerEpoch) * batchSize * accumulate;
+    const start = (step % this.stepsPerEpoch) * batchSize * accumulate;
     const effective = order.slice(start, start + batchSize * accumulate);
     if (accumulate > 1) effective.sort((a, b) => this.#lengths[a]! - this.#lengths[b]! || a - b);
     const micro: number[][] = [];

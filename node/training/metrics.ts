@@ -2,6 +2,7 @@
  * What a training step reports, under the names the field uses. All values are those before the step's update.
  */
 import type { TokenizedPair } from './policy.ts';
+import { sigmoidLossOf } from './preferenceLoss.ts';
 
 /** Summed log-probabilities in nats, one entry per pair. */
 export interface LogProbs {
@@ -65,18 +66,13 @@ export function tokenCount({ prompt, chosen, rejected }: TokenizedPair): number 
   return 2 * prompt.length + chosen.length + rejected.length;
 }
 
-/** Mean DPO sigmoid loss of a set of pairs: −log σ(β((log π_w − log ref_w) − (log π_l − log ref_l))), in nats. */
+/** Mean DPO sigmoid loss of a set of pairs, in nats. */
 export function sigmoidLoss(policy: LogProbs, reference: LogProbs, beta: number): number {
   let sum = 0;
   for (let i = 0; i < policy.chosen.length; i++) {
     const chosen = policy.chosen[i]! - reference.chosen[i]!;
     const rejected = policy.rejected[i]! - reference.rejected[i]!;
-    sum += softplus(-beta * (chosen - rejected));
+    sum += sigmoidLossOf(chosen - rejected, beta);
   }
   return sum / policy.chosen.length;
-}
-
-/** log(1 + eˣ) without overflow. */
-function softplus(x: number): number {
-  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 }

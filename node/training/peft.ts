@@ -47,7 +47,7 @@ const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
  * @throws ADAPTER_INVALID naming the file and the field or tensor; WEIGHTS_INVALID
  */
 export async function readPeftAdapter(folder: string, config: ModelConfig): Promise<Adapter> {
-  const { rank, alpha } = await readConfig(join(folder, ADAPTER_CONFIG));
+  const { rank, alpha } = await readAdapterConfig(folder);
   const file = join(folder, ADAPTER_WEIGHTS);
   if ((await fileSize(file)) === undefined) throw invalid(file, '(file)', 'is missing');
   const { tensors, metadata } = readSafetensorsIndex(file);
@@ -70,7 +70,13 @@ export async function readPeftAdapter(folder: string, config: ModelConfig): Prom
   return { rank, alpha, targets, vector, table, baseHash: metadata[BASE_HASH_KEY] ?? null };
 }
 
-async function readConfig(file: string): Promise<{ rank: number; alpha: number }> {
+/**
+ * Rank and alpha of a PEFT folder, once everything else in its configuration is known to be plain LoRA.
+ *
+ * @throws ADAPTER_INVALID naming the field
+ */
+export async function readAdapterConfig(folder: string): Promise<{ rank: number; alpha: number }> {
+  const file = join(folder, ADAPTER_CONFIG);
   const read = await readJsonFile(file, (problem, cause) => invalid(file, '(file)', problem, cause));
   if (!read.found) throw invalid(file, '(file)', 'is missing');
   const parsed = configSchema.safeParse(read.json);

@@ -1,0 +1,44 @@
+/**
+ * `prefmesh adapter inspect`: what an adapter folder holds.
+ */
+import { Command } from 'commander';
+import { inspectAdapter } from '../training/adapterInspection.ts';
+import { openAdapter, openModel } from './modelInput.ts';
+import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
+import { Output } from './output.ts';
+
+interface InspectOptions extends CommonOptions {
+  readonly model?: string;
+}
+
+export function adapterCommand(): Command {
+  const inspect = new Command('inspect')
+    .description('Show what an adapter is, and whether it fits a model.')
+    .argument('<folder>', 'PEFT folder')
+    .option('--model <model>', 'the model it must fit')
+    .action(inspectFolder);
+  addExample(addCommonOptions(inspect), 'prefmesh adapter inspect adapter --model embedded');
+  const command = new Command('adapter').description('Look at adapters.').addCommand(inspect);
+  return addExample(command, 'prefmesh adapter inspect adapter');
+}
+
+async function inspectFolder(folder: string, options: InspectOptions): Promise<void> {
+  const output = new Output(options);
+  const facts = await inspectAdapter(folder);
+  if (options.model !== undefined) {
+    const { checkpoint } = await openModel(options.model, options.home);
+    await openAdapter(folder, checkpoint, output);
+  }
+  output.json({ adapter: folder, ...facts, ...(options.model === undefined ? {} : { fits: options.model }) });
+  if (options.json) return;
+  output.table([
+    ['adapter', folder],
+    ['SHA-256', facts.sha256],
+    ['base', facts.base_sha256 ?? 'not recorded'],
+    ['rank', `${facts.rank}, alpha ${facts.alpha}`],
+    ['projections', `${facts.targets.join(', ')} of ${facts.layers} layers`],
+    ['parameters', `${facts.parameters}, ${facts.dtypes.join(', ')}, ${facts.bytes} bytes`],
+    ['norm of the change', facts.norm.toPrecision(6)],
+    ...(options.model === undefined ? [] : [['fits', options.model]]),
+  ]);
+}

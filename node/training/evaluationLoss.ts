@@ -1,0 +1,54 @@
+/**
+ * Watching a run on pairs it does not train on: the DPO loss there, and when to stop.
+ *
+ * The loss, not the accuracy, decides: it is a proper score, and moves when accuracy on a small set does not.
+ */
+import { rewardMetrics, sigmoidLoss, type LogProbs, type RewardMetrics } from './metrics.ts';
+import type { Policy, TokenizedPair } from './policy.ts';
+import type { BestAdapter } from './trainingState.ts';
+
+/** The usual names of `RewardMetrics`, each with `eval_` before it. */
+export type EvaluationMetrics = {
+  /** Steps made before the evaluation. */
+  readonly step: number;
+  readonly eval_loss: number;
+} & { readonly [Name in keyof RewardMetrics as `eval_${Name}`]: number };
+
+export interface EvaluationSet {
+  readonly pairs: readonly TokenizedPair[];
+  /** Of the same reference as training's, `[pairs]`. */
+  readonly reference: LogProbs;
+  readonly beta: number;
+}
+
+/** Loss and rewards of the evaluation set under an adapter. */
+export async function evaluateLoss(
+  policy: Policy,
+  { pairs, reference, beta }: EvaluationSet,
+  adapter: Float32Array,
+  step: number,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<EvaluationMetrics> {
+  const logProbs = await policy.logProbs(pairs, adapter, options);
+  const rewards = rewardMetrics(logProbs, reference, beta);
+  return {
+    step,
+    eval_loss: sigmoidLoss(logProbs, reference, beta),
+    'eval_rewards/chosen': rewards['rewards/chosen'],
+    'eval_rewards/rejected': rewards['rewards/rejected'],
+    'eval_rewards/accuracies': rewards['rewards/accuracies'],
+    'eval_rewards/margins': rewards['rewards/margins'],
+    'eval_logps/chosen': rewards['logps/chosen'],
+    'eval_logps/rejected': rewards['logps/rejected'],
+  };
+}
+
+/** The best adapter after one more evaluation; `adapter` is copied if it is the new best. */
+export function better(
+  best: BestAdapter | null,
+  { step, eval_loss: loss }: EvaluationMetrics,
+  adapter: Float32Array,
+): BestAdapter {
+  if (best === null || loss < best.loss) return { adapter: adapter.slice(), loss, step, waited: 0 };
+  return { ...best, waited: best.waited + 1 };
+}
