@@ -1,7 +1,6 @@
 /**
  * `prefmesh evaluate`: how well a model with an adapter prefers what people chose, and how its answers fare.
  */
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { answerPrompts, type AnsweringModel } from '../evaluation/answers.ts';
@@ -11,17 +10,13 @@ import type { Judge } from '../evaluation/judges/judge.ts';
 import { preferenceFigures, type PreferenceFigures } from '../evaluation/preferenceAccuracy.ts';
 import { type ScoredPairs, scorePairs } from '../evaluation/scoring.ts';
 import { winRate, type WinRate } from '../evaluation/winRate.ts';
-import { ChatTemplate } from '../model/chatTemplate.ts';
-import { type Checkpoint, openCheckpoint } from '../model/checkpoint.ts';
-import { Tokenizer } from '../model/tokenizer.ts';
-import { type PreferencePair, readPairs } from '../preferences/pairs.ts';
+import type { PreferencePair } from '../preferences/pairs.ts';
 import { readPrompts } from '../preferences/prompts.ts';
-import { type Adapter, checkAdapterBase } from '../training/adapter.ts';
-import { readPeftAdapter } from '../training/peft.ts';
+import type { Adapter } from '../training/adapter.ts';
 import { Policy, type TokenizedPair } from '../training/policy.ts';
-import { tokenizePairs } from '../training/tokenization.ts';
 import { chooseDevice } from './device.ts';
 import { addJudgeOptions, chooseJudge, type JudgeOptions } from './judge.ts';
+import { engineSettings, type ModelInput, openAdapter, openModel, openPairs } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
@@ -70,27 +65,25 @@ export function evaluateCommand(): Command {
 async function evaluate(options: EvaluateOptions): Promise<void> {
   const output = new Output(options);
   const judge = chooseJudge(options);
-  const checkpoint = await openCheckpoint(options.model, { home: options.home });
-  const tokenizer = await Tokenizer.open(checkpoint.folder);
-  const template = await ChatTemplate.open(checkpoint.folder, tokenizer);
-  const adapter = await readAdapter(options.adapter, checkpoint);
-  const baseline = options.baseline === 'base' ? null : await readAdapter(options.baseline, checkpoint);
-  const pairs = await readPairs(options.pairs, { template });
-  const tokenized = tokenizePairs(tokenizer, pairs, { maxLength: options.maxLength });
+  const model = await openModel(options.model, options.home);
+  const open = (folder: string) => openAdapter(folder, model.checkpoint, output);
+  const adapter = options.adapter === undefined ? null : await open(options.adapter);
+  const baseline = options.baseline === 'base' ? null : await open(options.baseline);
+  const tokenized = await openPairs(options.pairs, model, options.maxLength, output);
   if (tokenized.pairs.length === 0) {
     throw new PrefmeshError('PAIRS_NONE', { file: options.pairs, problem: 'no pair fits into --max-length' });
   }
   const prompts =
     options.prompts === undefined
-      ? [...new Set(pairs.map(({ prompt }) => prompt))]
-      : await readPrompts(options.prompts, { template });
+      ? [...new Set(tokenized.read.map(({ prompt }) => prompt))]
+      : await readPrompts(options.prompts, { template: model.template });
   const asked = prompts.slice(0, options.maxPrompts);
 
-  const run = { options, output, checkpoint, tokenizer };
+  const run: Run = { options, output, ...model };
   const { candidate, reference } = await score(run, tokenized.pairs, adapter);
   const figures = preferenceFigures(candidate, reference, options.beta, {
     ids: tokenized.pairs.map(({ id }) => id),
-    ...(options.groupBy === undefined ? {} : { groups: groupsOf(pairs, tokenized.pairs, options.groupBy) }),
+    ...(options.groupBy === undefined ? {} : { groups: groupsOf(tokenized.read, tokenized.pairs, options.groupBy) }),
   });
   const answers = await answer(run, asked, adapter, 'answering');
   const rate = judge === null ? null : await judgeAnswers(run, judge, asked, answers, baseline);
@@ -106,38 +99,17 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     judge: judge === null ? null : { name: judge.name, description: judge.description },
   });
   show(output, figures, rate, distinct, judge);
-  const { dropped, cut } = tokenized;
-  if (dropped.length > 0) output.human(`${dropped.length} pairs left out: their prompt fills --max-length`);
-  if (cut.length > 0) output.human(`${cut.length} pairs have an answer cut at --max-length`);
 }
 
-interface Run {
+interface Run extends ModelInput {
   readonly options: EvaluateOptions;
   readonly output: Output;
-  readonly checkpoint: Checkpoint;
-  readonly tokenizer: Tokenizer;
-}
-
-async function readAdapter(folder: string | undefined, checkpoint: Checkpoint): Promise<Adapter | null> {
-  if (folder === undefined) return null;
-  const adapter = await readPeftAdapter(folder, checkpoint.config);
-  checkAdapterBase(adapter, checkpoint, folder);
-  return adapter;
-}
-
-/** Settings of the engine, the same for scoring and answering. */
-function engineSettings({ options, checkpoint }: Run) {
-  return {
-    checkpoint,
-    device: chooseDevice(options.device),
-    cacheFolder: join(options.home, 'cache'),
-    ...(options.threads === undefined ? {} : { threads: options.threads }),
-  };
 }
 
 async function score(run: Run, pairs: readonly TokenizedPair[], adapter: Adapter | null): Promise<ScoredPairs> {
+  const settings = { ...engineSettings(run.options), checkpoint: run.checkpoint };
   const { rank, alpha, targets } = adapter ?? NO_ADAPTER;
-  await using policy = await Policy.open({ ...engineSettings(run), layout: { rank, targets }, scale: alpha / rank });
+  await using policy = await Policy.open({ ...settings, layout: { rank, targets }, scale: alpha / rank });
   const total = (adapter === null ? 1 : 2) * pairs.length;
   const progress = run.output.progress({ label: 'scoring', total, unit: 'pairs' });
   const scored = await scorePairs(policy, pairs, adapter?.vector ?? null, {
@@ -149,9 +121,9 @@ async function score(run: Run, pairs: readonly TokenizedPair[], adapter: Adapter
 }
 
 async function answer(run: Run, prompts: readonly string[], adapter: Adapter | null, label: string): Promise<string[]> {
-  const { options, output, tokenizer } = run;
+  const { options, output, checkpoint, tokenizer } = run;
   const progress = output.progress({ label, total: prompts.length, unit: 'prompts' });
-  const model: AnsweringModel = { ...engineSettings(run), tokenizer, adapter };
+  const model: AnsweringModel = { ...engineSettings(options), checkpoint, tokenizer, adapter };
   const answers = await answerPrompts(model, prompts, {
     maxTokens: options.maxTokens,
     seed: options.seed,
