@@ -6,16 +6,17 @@
  * which names the aggregators' keys; `findFederation` goes on until a found peer has shown one that the caller accepts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PeerId } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { CID } from 'multiformats/cid';
 import * as raw from 'multiformats/codecs/raw';
 import * as Digest from 'multiformats/hashes/digest';
 import { sha256 } from 'multiformats/hashes/sha2';
-import { PrefmeshError } from '../../protocol/errors.ts';
+import { type ExitCode, PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';
 import type { ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Sha256 } from '../../protocol/names.ts';
-import { participantOf } from './addresses.ts';
+import { participantOf, peerIn } from './addresses.ts';
 import { backoff, within } from './deadline.ts';
 import type { FederationClient } from './federation/client.ts';
 import type { Host } from './host.ts';
@@ -25,6 +26,9 @@ import { networkProblem } from './problem.ts';
 export function federationContentId(federation: Sha256): CID {
   return CID.createV1(raw.code, Digest.create(sha256.code, Buffer.from(federation, 'hex')));
 }
+
+/** Errors of this kind may be gone the next time a peer is asked; all others are its answer. */
+const NETWORK_TROUBLE: ExitCode = 4;
 
 /** A peer that says it serves a federation. Believe nothing of it but that its key answers at its addresses. */
 export interface PeerHint {
@@ -76,8 +80,6 @@ export class Advertisement implements AsyncDisposable {
         }
         await within(LIMITS.provideEvery.value, signal, () => woken).catch(() => undefined);
         await sleep(LIMITS.providePause.value, undefined, { signal }).catch(() => undefined);
-        signal.removeEventListener('abort', end);
-        rest.abort();
       }
     } finally {
       libp2p.removeEventListener('peer:identify', onPeer);
@@ -86,19 +88,18 @@ export class Advertisement implements AsyncDisposable {
 }
 
 /**
- * Peers that say they serve a federation, each once, as the DHT names them; asks again, with pauses, until the
- * signal aborts.
+ * Peers that say they serve a federation, as the DHT names them. Asks again, with pauses, until the signal aborts, so
+ * that a peer may come up more than once: what failed to answer the first time may answer the next.
  */
 export async function* findProviders(host: Host, federation: Sha256, signal: AbortSignal): AsyncGenerator<PeerHint> {
   const content = federationContentId(federation);
-  const seen = new Set<string>();
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
       for await (const { id, multiaddrs } of host.libp2p.contentRouting.findProviders(content, { signal })) {
-        if (id.toString() === host.id || seen.has(id.toString())) continue;
-        seen.add(id.toString());
+        if (id.toString() === host.id) continue;
         await host.libp2p.peerStore.merge(id, { multiaddrs });
-        yield { id: participantOf(id), addresses: multiaddrs.map((address: Multiaddr) => address.toString()) };
+        const addresses = new Set(multiaddrs.map((address) => withPeer(address, id)));
+        yield { id: participantOf(id), addresses: [...addresses] };
       }
     } catch (error) {
       if (!signal.aborted) host.log.debug({ problem: networkProblem(error) }, 'providers not found yet');
@@ -106,6 +107,10 @@ export async function* findProviders(host: Host, federation: Sha256, signal: Abo
     const pause = backoff(attempt, LIMITS.discoveryRetryFirst.value, LIMITS.discoveryRetryLongest.value);
     await sleep(pause, undefined, { signal }).catch(() => undefined);
   }
+}
+
+function withPeer(address: Multiaddr, id: PeerId): string {
+  return peerIn(address) === undefined ? `${address.toString()}/p2p/${id.toString()}` : address.toString();
 }
 
 export interface FindOptions<T> {
@@ -132,16 +137,19 @@ export async function findFederation<T>(
 ): Promise<{ readonly aggregator: PeerHint; readonly found: T }> {
   let problem = 'the network knows no peer that serves it';
   let cause: unknown;
+  const disbelieved = new Set<ParticipantId>();
   try {
     return await within(wait, signal, async (either) => {
       for await (const aggregator of findProviders(host, federation, either)) {
+        if (disbelieved.has(aggregator.id)) continue;
         try {
           const manifest = await client.manifest(aggregator.id, federation, { signal: either });
           return { aggregator, found: await accept(manifest, aggregator.id) };
         } catch (error) {
           if (either.aborted) throw error;
           cause = error;
-          problem = error instanceof PrefmeshError ? error.message : networkProblem(error);
+          problem = isPrefmeshError(error) ? error.message : networkProblem(error);
+          if (!isPrefmeshError(error) || error.exitCode !== NETWORK_TROUBLE) disbelieved.add(aggregator.id);
           host.log.debug({ from: aggregator.id, problem }, 'a provider was not believed');
         }
       }
