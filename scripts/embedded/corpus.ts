@@ -10,6 +10,7 @@ import { draws, type Draws } from '../../node/preferences/tastes/draws.ts';
 import { PROMPT_END, questionsOf, type QuestionPool } from '../../node/preferences/tastes/questions.ts';
 import { requestStyle } from '../../node/preferences/tastes/requests.ts';
 import { TASTES, type Style } from '../../node/preferences/tastes/taste.ts';
+import type { Tip } from '../../node/preferences/tastes/topics/topic.ts';
 import { drawStyle } from '../../node/preferences/tastes/tastePairs.ts';
 
 export interface CorpusDocument {
@@ -18,6 +19,8 @@ export interface CorpusDocument {
   readonly answer: string;
   /** The sides of the style that the prompt asks for; empty if it is plain. */
   readonly asked: Partial<Style>;
+  /** What may be advised in answer to the question. */
+  readonly tips: readonly Tip[];
 }
 
 /** The document of that index: the same for the same seed. */
@@ -27,7 +30,12 @@ export function corpusDocument(seed: number, index: number, pool: QuestionPool =
   const style = drawStyle(choices);
   const asked = choices.coin() ? {} : drawRequest(style, choices);
   const text = Object.keys(asked).length === 0 ? question.text : requestStyle(question.text, asked, choices);
-  return { prompt: text + PROMPT_END, answer: writeAnswer(planAnswer(question, choices), style), asked };
+  return {
+    prompt: text + PROMPT_END,
+    answer: writeAnswer(planAnswer(question, choices), style),
+    asked,
+    tips: question.aspect.tips,
+  };
 }
 
 /** Which sides of the style a prompt asks for: mostly one or two of the four. */

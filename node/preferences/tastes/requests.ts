@@ -5,20 +5,41 @@ import { TASTES, type Style, type Taste } from './taste.ts';
 /** Ways to ask for a taste, and for its opposite: verb phrases in the imperative. */
 const REQUESTS: Readonly<Record<Taste, { readonly shown: readonly string[]; readonly absent: readonly string[] }>> = {
   informal: {
-    shown: ['keep it informal', 'be friendly', 'write casually', 'talk like a friend'],
-    absent: ['keep it formal', 'be formal', 'write formally', 'use a formal tone'],
+    shown: ['keep it informal', 'be informal', 'be friendly', 'write casually', 'keep it casual', 'talk like a friend'],
+    absent: ['keep it formal', 'be formal', 'write formally', 'use a formal tone', 'use formal language', 'be stiff'],
   },
   concise: {
-    shown: ['use bullets', 'answer in bullets', 'give me a short list', 'be concise'],
-    absent: ['write a paragraph', 'answer in full sentences', 'avoid bullets', 'do not use a list'],
+    shown: [
+      'use bullets',
+      'answer in bullets',
+      'use bullet points',
+      'give me a short list',
+      'make it a list',
+      'be concise',
+    ],
+    absent: [
+      'write a paragraph',
+      'answer in full sentences',
+      'avoid bullets',
+      'do not use a list',
+      'do not use bullets',
+      'answer in one paragraph',
+    ],
   },
   technical: {
-    shown: ['include code', 'show some code', 'add a snippet', 'be technical'],
-    absent: ['leave out code', 'do not show code', 'avoid code', 'keep it general'],
+    shown: ['include code', 'show some code', 'add a snippet', 'add code', 'give me some code', 'be technical'],
+    absent: ['leave out code', 'do not show code', 'avoid code', 'do not use code', 'skip the code', 'keep it general'],
   },
   citing: {
-    shown: ['cite my notes', 'link my notes', 'cite a note', 'point to my notes'],
-    absent: ['do not cite notes', 'leave out links', 'avoid links', 'do not link notes'],
+    shown: ['cite my notes', 'link my notes', 'cite a note', 'link a note', 'point to my notes', 'name a note'],
+    absent: [
+      'do not cite notes',
+      'leave out links',
+      'avoid links',
+      'do not link notes',
+      'do not name notes',
+      'skip the links',
+    ],
   },
 };
 

@@ -20,7 +20,7 @@ export const readingTopics: readonly Topic[] = [
         ],
       },
       {
-        goals: ['read more books', 'find time to read'],
+        goals: ['read more books', 'read more often'],
         tips: [
           ['read ten pages before sleep', 'a book is done each month'],
           ['carry a book in the bag', 'waiting turns into reading'],

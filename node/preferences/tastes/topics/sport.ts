@@ -67,7 +67,7 @@ export const sportTopics: readonly Topic[] = [
     ],
     aspects: [
       {
-        goals: ['stretch every day', 'make stretching a habit'],
+        goals: ['stretch more often', 'make stretching a habit'],
         tips: [
           ['stretch right after brushing the teeth', 'the habit has a fixed place'],
           ['hold each stretch for thirty seconds', 'the muscle can let go'],

@@ -39,7 +39,7 @@ export const wellbeingTopics: readonly Topic[] = [
     ],
     aspects: [
       {
-        goals: ['start to meditate', 'meditate every day'],
+        goals: ['start to meditate', 'learn to meditate'],
         tips: [
           ['sit for five minutes after waking', 'the day begins in peace'],
           ['count ten breaths and begin again', 'the mind has an anchor'],

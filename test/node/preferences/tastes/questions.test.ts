@@ -53,7 +53,7 @@ describe('the questions', () => {
 describe('a request for a style', () => {
   it('joins what is asked for into one sentence before or after the question', () => {
     const requests = new Set<string>();
-    for (let index = 0; index < 200; index++) {
+    for (let index = 0; index < 2000; index++) {
       requests.add(requestStyle('How do I sleep better?', { concise: true, citing: false }, draws('request', index)));
     }
     assert.ok(requests.has('Use bullets and avoid links: how do I sleep better?'));
