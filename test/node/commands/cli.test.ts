@@ -87,7 +87,7 @@ describe('the command line', function () {
 
   it('refuses an unknown option, a missing one and a wrong value with USAGE and exit code 2', () => {
     const cases: [string[], RegExp][] = [
-      [['score', '--frobnicate'], /unknown option '--frobnicate'/],
+      [['score', '--model', 'embedded', '--pairs', 'x', '--frobnicate'], /unknown option '--frobnicate'/],
       [['score', '--model', 'embedded'], /--pairs/],
       [['score', '--model', 'embedded', '--pairs', 'x', '--threads', 'many'], /whole number/],
       [['score', '--model', 'embedded', '--pairs', 'x', '--device', 'abacus'], /auto, cpu, webgpu/],
@@ -138,8 +138,25 @@ describe('the command line', function () {
     writeFileSync(config, JSON.stringify({ model: 'embedded', pairs: 'from-the-file.jsonl' }));
     const missing = join(folder, 'from-the-flag.jsonl');
     const outcome = prefmesh('score', '--config', config, '--pairs', missing);
-    assert.equal(outcome.code, 3);
-    assert.match(failureOf(outcome).what, /from-the-flag\.jsonl/);
+    const failure = failureOf(outcome);
+    assert.equal(failure.code, 'FILE_MISSING');
+    assert.match(failure.what, /from-the-flag\.jsonl/);
+  });
+
+  it('ends with 130 when interrupted, and says what was kept', async () => {
+    const pairs = join(folder, 'pairs.jsonl');
+    const pair = { prompt: 'How do I name a note?', chosen: 'Use its one idea.', rejected: 'Names do not matter.' };
+    writeFileSync(pairs, Array.from({ length: 8 }, () => JSON.stringify(pair)).join('\n'));
+    const { command, leadingArguments } = programCommand();
+    const args = ['train', '--model', 'embedded', '--pairs', pairs, '--out', join(folder, 'adapter'), '--json'];
+    const settings = ['--steps', '100000', '--rank', '2', '--home', join(folder, 'home')];
+    const child = spawn(command, [...leadingArguments, ...args, ...settings]);
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+    child.stdout.once('data', () => child.kill('SIGINT'));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(code, 130, errors);
+    assert.match(errors, /error INTERRUPTED: interrupted; kept: .+\nfix: .+\n$/);
   });
 
   it('keeps quiet and ends with 0 when the reader of its output goes away', async () => {
