@@ -229,6 +229,11 @@ export const LIMITS = {
     unit: 'ms',
     why: 'longest pause between such questions; gossip usually tells earlier, and the allowance of requests holds',
   },
+  finishGrace: {
+    value: 60_000,
+    unit: 'ms',
+    why: 'how long an aggregator that may stop waits for members to fetch the last adapter',
+  },
   inlineAggregation: {
     value: 4 * 1024 * KiB,
     unit: 'bytes',

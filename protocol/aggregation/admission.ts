@@ -65,9 +65,9 @@ export function checkOffer(
  * NORM_EXCEEDED.
  */
 export function admitBlob(bytes: Uint8Array, hash: Sha256, { parent, factor, normBound }: AdmissionTerms): BlobVerdict {
+  const table = factorTable(parent.table, factor);
+  const limit = blobBytes(table);
   try {
-    const table = factorTable(parent.table, factor);
-    const limit = blobBytes(table);
     if (bytes.length > limit) throw new PrefmeshError('OVERSIZED', { what: 'blob', bytes: bytes.length, limit });
     checkBlob(bytes, hash);
     const update = decodeBlob(bytes, { table, bits: parent.bits });

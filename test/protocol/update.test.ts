@@ -13,11 +13,17 @@ const single = (value: number, bits = BITS) => quantize(Float32Array.of(value), 
 
 const name = fc.string({ unit: fc.constantFrom(...'abcz019_.-'), minLength: 1, maxLength: 20 });
 const table = fc
-  .uniqueArray(fc.record({ name, shape: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }) }), {
-    minLength: 1,
-    maxLength: 5,
-    selector: (tensor) => tensor.name,
-  })
+  .uniqueArray(
+    fc.record(
+      { name, shape: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }) },
+      { noNullPrototype: true },
+    ),
+    {
+      minLength: 1,
+      maxLength: 5,
+      selector: (tensor) => tensor.name,
+    },
+  )
   .map((tensors) => tensors.sort((a, b) => (a.name < b.name ? -1 : 1)));
 const tensors: fc.Arbitrary<FixedPointTensors> = fc
   .tuple(table, fc.integer({ min: 1, max: 30 }))
