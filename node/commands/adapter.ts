@@ -4,6 +4,7 @@
 import { Command } from 'commander';
 import { inspectAdapter } from '../training/adapterInspection.ts';
 import { openAdapter, openModel } from './modelInput.ts';
+import { showFacts } from './facts.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 
@@ -31,7 +32,7 @@ async function inspectFolder(folder: string, options: InspectOptions): Promise<v
   }
   output.json({ adapter: folder, ...facts, ...(options.model === undefined ? {} : { fits: options.model }) });
   if (options.json) return;
-  output.table([
+  showFacts(output, [
     ['adapter', folder],
     ['SHA-256', facts.sha256],
     ['base', facts.base_sha256 ?? 'not recorded'],
@@ -39,6 +40,6 @@ async function inspectFolder(folder: string, options: InspectOptions): Promise<v
     ['projections', `${facts.targets.join(', ')} of ${facts.layers} layers`],
     ['parameters', `${facts.parameters}, ${facts.dtypes.join(', ')}, ${facts.bytes} bytes`],
     ['norm of the change', facts.norm.toPrecision(6)],
-    ...(options.model === undefined ? [] : [['fits', options.model]]),
+    ...(options.model === undefined ? [] : [['fits', options.model] as const]),
   ]);
 }

@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { EMBEDDED_FOLDER, openCheckpoint, type Checkpoint } from '../model/checkpoint.ts';
 import { fileSize } from '../model/jsonFile.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
+import { showFacts } from './facts.ts';
 import { openModel } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
@@ -52,7 +53,7 @@ async function inspectModel(model: string, options: CommonOptions): Promise<void
   output.json(facts);
   if (options.json) return;
   const { config } = checkpoint;
-  output.table([
+  showFacts(output, [
     ['model', facts.model],
     ['SHA-256', facts.sha256],
     ['folder', facts.folder],
