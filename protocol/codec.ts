@@ -49,7 +49,8 @@ export function decode<Schema extends z.ZodType>(
 
 function unpack(bytes: Uint8Array, what: string): unknown {
   try {
-    return packr.unpack(bytes);
+    // A view of its own, because the library leaves a property on the one that it reads.
+    return packr.unpack(bytes.subarray());
   } catch (cause) {
     throw new PrefmeshError('MALFORMED', { what, problem: 'not MessagePack' }, { cause });
   }

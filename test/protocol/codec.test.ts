@@ -37,6 +37,13 @@ describe('codec', () => {
     assert.equal(written, '84' + 'a161' + '01' + 'a174' + 'cb427a0c4506c00000' + 'a162' + 'c40107' + 'a16e' + 'c0');
   });
 
+  it('leaves the bytes that it reads as they are', () => {
+    const bytes = encode({ a: 1 });
+    read(bytes);
+    assert.deepEqual(Object.keys(bytes), Object.keys(encode({ a: 1 })));
+    assert.deepEqual(bytes, encode({ a: 1 }));
+  });
+
   it('takes an integer in any numeric form', () => {
     for (const form of [
       '07',
