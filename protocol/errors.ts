@@ -728,18 +728,19 @@ export const ERRORS = {
     explain:
       'The manifest lists by their keys who may run its rounds. Participants would refuse every word of another one.',
   },
-  UPDATE_REFUSED: {
+  JOIN_REFUSED: {
     exit: 5,
-    what: 'the aggregator refused the update of round {round}: {code}',
-    fix: 'see docs/reference/errors.md under {code}',
+    what: 'the aggregator does not let this node into federation {federation}: {code}',
+    fix: 'look up {code} on the errors page; it says what the federation asks of who joins',
     explain:
-      'The aggregator answered an update with a signed refusal. Its code says why; most often the deadline had passed, and the node takes part in the next round.',
+      'The aggregator answered the request to join with a signed refusal. Its code says why: the key is not on the list, the invite is used, expired or missing, there are too few pairs, or the federation is full.',
   },
-  ADAPTER_CORRUPT: {
-    exit: 3,
-    what: 'the stored adapter of round {round} is not the one whose receipt was verified: {problem}',
-    fix: 'start the node again: it fetches the adapter anew',
-    explain: 'A stored adapter is used only when its bytes still have the hash that a verified receipt names.',
+  TERMS_REFUSED: {
+    exit: 5,
+    what: 'the aggregator asks for a round that does not follow from what was verified: {problem}',
+    fix: 'tell the owner of the federation; the node takes no part until the terms are right again',
+    explain:
+      'A participant trains only from the adapter that it has verified itself, on the factor that the manifest gives to the round, and after the receipt that it has seen. The signed terms of the round say otherwise.',
   },
   TRAINING_DIVERGED: {
     exit: 2,
