@@ -29,6 +29,13 @@ export interface BlobClientComponents {
   readonly store: BlobStore;
 }
 
+export interface BlobClientInit {
+  /** Longest wait for one chunk (ms). */
+  readonly wait?: number;
+  /** Attempts in a row without a single new chunk before a peer counts as gone. */
+  readonly attempts?: number;
+}
+
 export interface BlobProgress {
   /** Bytes of the blob that are on disk. */
   readonly received: number;
@@ -58,11 +65,15 @@ export interface FetchResult {
 export class BlobClient {
   readonly #host: Host;
   readonly #store: BlobStore;
+  readonly #wait: number;
+  readonly #attempts: number;
   readonly #fetching = new Map<Sha256, Promise<FetchResult>>();
 
-  constructor({ host, store }: BlobClientComponents) {
+  constructor({ host, store }: BlobClientComponents, init: BlobClientInit = {}) {
     this.#host = host;
     this.#store = store;
+    this.#wait = init.wait ?? LIMITS.blobReadWait.value;
+    this.#attempts = init.attempts ?? LIMITS.blobAttempts.value;
   }
 
   /**
@@ -77,8 +88,6 @@ export class BlobClient {
       await other.catch(() => undefined);
       options.signal?.throwIfAborted();
     }
-    const size = await this.#store.size(hash);
-    if (size !== undefined) return { size, transferred: 0, attempts: 0 };
     const fetching = this.#fetchFromAny(hash, options);
     this.#fetching.set(hash, fetching);
     try {
@@ -90,6 +99,8 @@ export class BlobClient {
 
   async #fetchFromAny(hash: Sha256, options: FetchOptions): Promise<FetchResult> {
     const { from, signal } = options;
+    const present = await this.#store.size(hash);
+    if (present !== undefined) return { size: present, transferred: 0, attempts: 0 };
     const candidates = [...from];
     const tally = { transferred: 0 };
     let fruitless = 0;
@@ -116,7 +127,7 @@ export class BlobClient {
         }
       }
       fruitless = tally.transferred > before ? 0 : fruitless + 1;
-      if (fruitless >= LIMITS.blobAttempts.value * candidates.length) throw last;
+      if (fruitless >= this.#attempts * candidates.length) throw last;
       const pause = backoff(fruitless, LIMITS.blobRetryFirst.value, LIMITS.blobRetryLongest.value);
       await sleep(pause, undefined, signal === undefined ? {} : { signal });
     }
@@ -149,7 +160,7 @@ export class BlobClient {
     const { stream, peer } = await this.#host.openStream(target, BLOB_PROTOCOL, signal === undefined ? {} : { signal });
     const maxBuffered = (LIMITS.blobDepth.value + 1) * BLOB_REPLY_BYTES;
     const frames = new Frames(stream, peer, { maxFrame: BLOB_REPLY_BYTES, maxBuffered });
-    const wait = LIMITS.blobReadWait.value;
+    const wait = this.#wait;
     try {
       await frames.write({ t: 'head', id: hash }, { what: 'blob request', wait, signal });
       const head = await frames.read(blobHeadSchema, { what: 'blob head', wait, signal });
@@ -159,9 +170,9 @@ export class BlobClient {
       if (size > limit) throw new PrefmeshError('BLOB_TOO_LARGE', { size, limit });
       await using partial = await this.#store.receive(hash, size, LIMITS.blobChunk.value);
       resumed.at = partial.resumedAt;
-      const longest = LIMITS.blobReadWait.value + (size / LIMITS.blobSlowest.value) * 1000;
+      const longest = wait + (size / LIMITS.blobSlowest.value) * 1000;
       await within(longest, signal, (either) =>
-        pull(frames, hash, partial, size, either, (bytes) => {
+        pull(frames, hash, partial, size, { wait, signal: either }, (bytes) => {
           tally.transferred += bytes;
           onProgress?.({ received: partial.length, size, peer });
         }),
@@ -185,10 +196,9 @@ async function pull(
   hash: Sha256,
   partial: PartialBlob,
   size: number,
-  signal: AbortSignal,
+  { wait, signal }: { readonly wait: number; readonly signal: AbortSignal },
   onChunk: (bytes: number) => void,
 ): Promise<void> {
-  const wait = LIMITS.blobReadWait.value;
   const end = chunkCount(size);
   let asked = Math.ceil(partial.length / LIMITS.blobChunk.value);
   for (let next = asked; next < end; next++) {

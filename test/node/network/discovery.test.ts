@@ -90,10 +90,8 @@ describe('discovery', () => {
     await using newcomer = await startHost({ bootstrap: bootstrap.addresses });
     await Promise.all([liar.ready(), newcomer.ready()]);
     const seen = Promise.withResolvers<void>();
-    const stop = new AbortController();
     const search = findFederation(newcomer, new FederationClient(newcomer), FEDERATION, {
-      wait: 3_000,
-      signal: stop.signal,
+      wait: 1_500,
       accept: (manifest) => {
         seen.resolve();
         return accept(manifest);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { Host, type HostOptions } from '../../../node/network/host.ts';
+import { type Proxy, type ProxyOptions, freePort, startProxy } from './proxy.ts';
 import { type Identity, identityFromSeed } from '../../../protocol/identity.ts';
 
 /** Silent, unless PREFMESH_TEST_LOG names a level. */
@@ -26,6 +27,30 @@ export async function startPair(): Promise<AsyncDisposable & { readonly first: H
     second,
     [Symbol.asyncDispose]: async () => {
       await Promise.all([first.stop(), second.stop()]);
+    },
+  };
+}
+
+/**
+ * A host that can be reached through a proxy only, since that is the address it tells others. Who dials it should not
+ * listen, or it may be dialled back past the proxy.
+ */
+export async function startBehindProxy(
+  proxyOptions: ProxyOptions = {},
+): Promise<AsyncDisposable & { readonly host: Host; readonly proxy: Proxy }> {
+  const port = await freePort();
+  const proxy = await startProxy(port, proxyOptions);
+  const host = await startHost({
+    role: 'aggregator',
+    listen: [`/ip4/127.0.0.1/tcp/${port}`],
+    announce: [proxy.address],
+  });
+  return {
+    host,
+    proxy,
+    [Symbol.asyncDispose]: async () => {
+      await host.stop();
+      await proxy[Symbol.asyncDispose]();
     },
   };
 }
