@@ -21,12 +21,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 const SHOWN_ON_REQUEST = new Set(['commander.helpDisplayed', 'commander.version']);
 
-process.exitCode = await run(process.argv.slice(2));
-await flush();
-// A socket or a worker that a command left behind must not keep a finished program alive.
-process.exit();
+/** Runs one command line, the words after the program's name, and ends the process with its exit code. */
+export async function main(args: readonly string[]): Promise<never> {
+  const exitCode = await run(args);
+  await flush();
+  // A socket or a worker that a command left behind must not keep a finished program alive.
+  process.exit(exitCode);
+}
 
-/** Runs one command line and answers its exit code. */
 async function run(args: readonly string[]): Promise<number> {
   listenForStopRequests();
   process.on('uncaughtException', (error) => process.exit(report(error)));
@@ -45,7 +47,7 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 /** The root with the command of the given name, or with all of them where there is none of that name. */
-async function commandTree(name: string | undefined): Promise<Command> {
+export async function commandTree(name?: string): Promise<Command> {
   const root = new Command('prefmesh')
     .description('Federated training of preference adapters: private pairs stay home, signed LoRA updates travel.')
     .version(packageVersion());
@@ -106,3 +108,5 @@ async function flush(): Promise<void> {
     await new Promise<void>((resolve) => stream.write('', () => resolve()));
   }
 }
+
+if (import.meta.main) await main(process.argv.slice(2));

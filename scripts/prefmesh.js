@@ -19,7 +19,8 @@ const inClone = existsSync(source);
 const major = Number(process.versions.node.split('.')[0]);
 
 if (major >= OLDEST_MAJOR) {
-  await import(pathToFileURL(inClone ? source : emitted).href);
+  const { main } = await import(pathToFileURL(inClone ? source : emitted).href);
+  await main(process.argv.slice(2));
 } else if (inClone && existsSync(pinnedNode)) {
   handOver();
 } else {
