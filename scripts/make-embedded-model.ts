@@ -55,7 +55,7 @@ const { rows, length } = TRAINING;
 await using trainer = await LanguageModelTrainer.create({ config, seed: SEED, batch: rows, length, threads });
 const training = await pretrain({
   trainer,
-  document: (index) => encode(corpusDocument(SEED, index)),
+  document: (index) => withEndOfPrompt(encode(corpusDocument(SEED, index))),
   padding: endToken,
   steps,
   stateFile,
@@ -105,7 +105,12 @@ async function writeTextFiles(learnt: BytePairs): Promise<ModelConfig> {
 }
 
 function encode({ prompt, answer: text }: CorpusDocument): TokenDocument {
-  return { prompt: encoder.encode(prompt), answer: [...encoder.encode(text), endToken] };
+  return { given: encoder.encode(prompt), learnt: [...encoder.encode(text), endToken] };
+}
+
+/** Learns the prompt's last token, the line feed, as well: so the model also goes on from a prompt that lacks it. */
+function withEndOfPrompt({ given, learnt }: TokenDocument): TokenDocument {
+  return { given: given.slice(0, -1), learnt: [...given.slice(-1), ...learnt] };
 }
 
 /** Nats per answer token on documents about unseen questions. */

@@ -2,19 +2,19 @@
  * Documents side by side in rows of equal length, for training at fixed shapes.
  *
  * Every row begins with a whole document, as in use, and no document is cut: each goes into the open row that it
- * fills best. Only the answers and their end tokens are learnt; prompts and the padding at a row's end weigh nothing.
+ * fills best. Only the learnt parts weigh in the loss; what is given, and the padding at a row's end, weighs nothing.
  */
 
 export interface TokenDocument {
-  readonly prompt: readonly number[];
-  /** The answer's tokens, its end token included. */
-  readonly answer: readonly number[];
+  /** Tokens that the rest goes on from. */
+  readonly given: readonly number[];
+  readonly learnt: readonly number[];
 }
 
 export interface PackedBatch {
   /** `[rows, length + 1]` */
   readonly tokens: Int32Array;
-  /** `[rows, length]`: 1 where the predicted token belongs to an answer, else 0. */
+  /** `[rows, length]`: 1 where the predicted token is to be learnt, else 0. */
   readonly mask: Float32Array;
 }
 
@@ -26,16 +26,16 @@ export function packBatch(
   const width = length + 1;
   const tokens = new Int32Array(rows * width).fill(padding);
   const mask = new Float32Array(rows * length);
-  const used = new Array<number>(rows).fill(0);
+  const used = Array.from({ length: rows }, () => 0);
   for (;;) {
-    const { prompt, answer } = next();
-    const size = prompt.length + answer.length;
+    const { given, learnt } = next();
+    const size = given.length + learnt.length;
     if (size > width) throw new RangeError(`a document of ${size} tokens does not fit into rows of ${width}`);
     const row = bestRow(used, size, width);
     if (row === undefined) return { tokens, mask };
     const start = used[row] as number;
-    tokens.set([...prompt, ...answer], row * width + start);
-    mask.fill(1, row * length + start + prompt.length - 1, row * length + start + size - 1);
+    tokens.set([...given, ...learnt], row * width + start);
+    mask.fill(1, row * length + start + given.length - 1, row * length + start + size - 1);
     used[row] = start + size;
   }
 }

@@ -22,11 +22,11 @@ export interface PretrainingOptions {
 }
 
 export interface PretrainingResult {
-  /** Mean loss of the last hundred steps, nats per answer token. */
+  /** Mean loss of the last hundred steps, nats per learnt token. */
   readonly loss: number;
-  /** Tokens of prompts and answers that were read, and the answers' among them. */
+  /** Tokens that were read, and those among them that weigh in the loss. */
   readonly tokens: number;
-  readonly answerTokens: number;
+  readonly learntTokens: number;
   /** Documents that were read. */
   readonly documents: number;
   /** Of this process alone. */
@@ -50,7 +50,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
   );
   let documents = 0;
   let tokens = 0;
-  let answerTokens = 0;
+  let learntTokens = 0;
   const nextBatch = (): PackedBatch => {
     const batch = packBatch(() => options.document(documents++), {
       rows: TRAINING.rows,
@@ -59,7 +59,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     });
     documents--; // the one that found no room opens the next batch
     tokens += batch.tokens.length;
-    answerTokens += batch.mask.reduce((sum, weight) => sum + weight, 0);
+    learntTokens += batch.mask.reduce((sum, weight) => sum + weight, 0);
     return batch;
   };
   for (let step = 0; step < first; step++) nextBatch();
@@ -90,7 +90,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
   return {
     loss: mean(losses.slice(-LOSS_WINDOW)),
     tokens,
-    answerTokens,
+    learntTokens,
     documents,
     seconds,
     tokensPerSecond: (tokens - readBefore) / seconds,

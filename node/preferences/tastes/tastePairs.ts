@@ -5,6 +5,7 @@
  * the taste; the other three tastes are drawn at random, equal on both sides. Everything follows from the seed.
  */
 import { PrefmeshError } from '../../../protocol/errors.ts';
+import type { PreferencePair } from '../pairs.ts';
 import { planAnswer, writeAnswer } from './answers.ts';
 import { draws, type Draws } from './draws.ts';
 import { PROMPT_END, questionsOf, type Question } from './questions.ts';
@@ -12,11 +13,7 @@ import { TASTES, type Style, type Taste } from './taste.ts';
 import { TOPICS } from './topics/catalogue.ts';
 
 /** A preference pair as `pairs.jsonl` holds it. The prompt ends with `PROMPT_END`. */
-export interface TastePair {
-  readonly id: string;
-  readonly prompt: string;
-  readonly chosen: string;
-  readonly rejected: string;
+export interface TastePair extends PreferencePair {
   readonly metadata: { readonly taste: Taste; readonly topic: string };
 }
 
