@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { programCommand } from '../../../node/commands/program.ts';
+import { readSafetensorsIndex, readTensor } from '../../../node/model/safetensors.ts';
+import type { StepMetrics } from '../../../node/training/metrics.ts';
+import type { OracleCase } from '../../oracle/oracleCase.ts';
+import { failure, jsonLines, prefmesh } from './childProgram.ts';
+
+const near = (actual: number, expected: number, relative: number, what: string) =>
+  assert.ok(Math.abs(actual - expected) <= relative * Math.abs(expected), `${what}: ${actual} is not ${expected}`);
+
+const oracle = (name: string, ...parts: string[]) => join('test/oracle', name, ...parts);
+const weights = (folder: string) => readFileSync(join(folder, 'adapter_model.safetensors'));
+
+describe('prefmesh train', () => {
+  let home: string;
+  before(() => (home = mkdtempSync(join(tmpdir(), 'prefmesh-train-'))));
+  after(() => rmSync(home, { recursive: true, force: true }));
+
+  const arguments_ = (out: string, ...rest: string[]) => {
+    const inputs = ['--model', oracle('llama', 'model'), '--pairs', oracle('llama', 'pairs.jsonl')];
+    return ['train', ...inputs, '--home', home, '--threads', '1', '--out', join(home, out), ...rest];
+  };
+  const small = ['--rank', '2', '--batch-size', '2', '--learning-rate', '1e-2'];
+
+  for (const name of ['llama', 'qwen2']) {
+    it(`follows the course of an independent implementation on ${name}`, () => {
+      const expected = JSON.parse(readFileSync(oracle(name, 'expected.json'), 'utf8')) as OracleCase;
+      const out = join(home, `oracle-${name}`);
+      const inputs = ['--model', oracle(name, 'model'), '--pairs', oracle(name, 'pairs.jsonl')];
+      const course = ['--steps', '5', '--batch-size', '4', '--shuffle', 'false', '--learning-rate', `${expected.lr}`];
+      const flat = ['--schedule', 'constant', '--warmup', '0', '--beta', `${expected.beta}`];
+      const steps = jsonLines<StepMetrics>(
+        ...['train', ...inputs, '--init-adapter', oracle(name, 'adapter'), '--out', out, '--home', home],
+        ...['--threads', '1', ...course, ...flat],
+      );
+      assert.equal(steps.length, 5);
+      assert.deepEqual(Object.keys(steps[0]!), [
+        'step',
+        'loss',
+        'grad_norm',
+        'learning_rate',
+        'rewards/chosen',
+        'rewards/rejected',
+        'rewards/accuracies',
+        'rewards/margins',
+        'logps/chosen',
+        'logps/rejected',
+        'num_tokens',
+        'step_time',
+      ]);
+      for (const [i, row] of expected.train.entries()) {
+        near(steps[i]!.loss, row.loss, 1e-4, `loss of step ${i + 1}`);
+        near(steps[i]!.grad_norm, row.grad_norm, 1e-4, `gradient norm of step ${i + 1}`);
+        assert.ok(Math.abs(steps[i]!['rewards/margins'] - row.margin) < 1e-4);
+        assert.equal(steps[i]!['rewards/accuracies'], row.accuracy);
+        assert.equal(steps[i]!.learning_rate, expected.lr);
+      }
+      // The export folds the scale into B.
+      const config = JSON.parse(readFileSync(oracle(name, 'adapter', 'adapter_config.json'), 'utf8')) as {
+        r: number;
+        lora_alpha: number;
+      };
+      const { tensors } = readSafetensorsIndex(join(out, 'adapter_model.safetensors'));
+      assert.deepEqual([...tensors.keys()].sort(), Object.keys(expected.adapter_after).sort());
+      for (const [tensor, { norm, head }] of Object.entries(expected.adapter_after)) {
+        const scale = tensor.includes('lora_B') ? config.lora_alpha / config.r : 1;
+        const values = readTensor(tensors.get(tensor)!);
+        near(Math.hypot(...values), scale * norm, 1e-3, `norm of ${tensor}`);
+        for (const [i, value] of head.entries()) assert.ok(Math.abs(values[i]! - scale * value) < 2e-4, tensor);
+      }
+    });
+  }
+
+  it('writes an adapter that scores the same when it is read back', () => {
+    const out = join(home, 'own');
+    const last = jsonLines<StepMetrics>(...arguments_('own', ...small, '--steps', '3', '--batch-size', '4')).at(-1)!;
+    const inputs = ['--model', oracle('llama', 'model'), '--pairs', oracle('llama', 'pairs.jsonl'), '--home', home];
+    const score = () => prefmesh('score', ...inputs, '--threads', '1', '--adapter', out, '--json').stdout;
+    const first = score();
+    assert.equal(score(), first);
+    // One more step from the export begins with the figures that the export scores with.
+    const [next] = jsonLines<StepMetrics>(
+      ...arguments_('more', '--init-adapter', out, '--steps', '1', '--batch-size', '4', '--learning-rate', '1e-2'),
+    );
+    const lines = first
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as { chosen: number });
+    const mean = lines.reduce((sum, { chosen }) => sum + chosen, 0) / lines.length;
+    assert.ok(Math.abs(next!['logps/chosen'] - mean) < 1e-6 * Math.abs(mean));
+    assert.ok(next!.loss < last.loss, 'and goes on from what was learnt');
+    const { stderr } = prefmesh('score', ...inputs, '--adapter', out);
+    assert.doesNotMatch(stderr, /does not name its base/);
+  });
+
+  it('records its settings beside the adapter, and nothing of the pairs', () => {
+    prefmesh(...arguments_('record', ...small, '--seed', '3'));
+    const folder = join(home, 'record');
+    assert.deepEqual(readdirSync(folder).sort(), [
+      'README.md',
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'training.json',
+    ]);
+    const record = JSON.parse(readFileSync(join(folder, 'training.json'), 'utf8')) as {
+      terms: object;
+      counts: object;
+      totalSteps: number;
+    };
+    assert.deepEqual(record.terms, {
+      loss: 'sigmoid',
+      beta: 0.1,
+      learningRate: 0.01,
+      schedule: 'cosine',
+      warmup: 0.1,
+      maxGradNorm: 1,
+      weightDecay: 0,
+      batchSize: 2,
+      accumulate: 1,
+      epochs: 1,
+      shuffle: true,
+      seed: 3,
+      factor: 'both',
+    });
+    assert.deepEqual(record.counts, { read: 4, dropped: 0, cut: 0, equal: 0 });
+    assert.equal(record.totalSteps, 2);
+    for (const name of readdirSync(folder)) {
+      assert.doesNotMatch(readFileSync(join(folder, name), 'latin1'), /budget|lunch|Summarise/, name);
+    }
+  });
+
+  it('repeats bit for bit', () => {
+    prefmesh(...arguments_('twin-a', ...small));
+    prefmesh(...arguments_('twin-b', ...small));
+    assert.deepEqual(weights(join(home, 'twin-b')), weights(join(home, 'twin-a')));
+  });
+
+  it('keeps the last finished step when interrupted, and resumes to the very same adapter', async () => {
+    const settings = [...small, '--epochs', '60'];
+    const { command, leadingArguments } = programCommand();
+    const child = spawn(command, [...leadingArguments, ...arguments_('cut', ...settings), '--json']);
+    let [lines, errors] = ['', ''];
+    child.stderr.on('data', (chunk) => (errors += String(chunk)));
+    child.stdout.on('data', (chunk) => {
+      lines += String(chunk);
+      if (lines.includes('"step":5,')) child.kill('SIGINT');
+    });
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 130, errors);
+    assert.match(errors, /error INTERRUPTED: interrupted; kept: the run after step \d+, in .+; --resume goes on/);
+    assert.ok(!existsSync(join(home, 'cut', 'adapter_model.safetensors')));
+
+    const rest = jsonLines<StepMetrics>(...arguments_('cut', ...settings, '--resume'));
+    const done = lines.trimEnd().split('\n').length;
+    assert.deepEqual([rest[0]!.step, rest.at(-1)!.step], [done + 1, 120]);
+    prefmesh(...arguments_('uncut', ...settings));
+    assert.deepEqual(weights(join(home, 'cut')), weights(join(home, 'uncut')));
+    assert.ok(!readdirSync(join(home, 'cut')).some((name) => name.includes('state')), 'the saved run is cleared away');
+  });
+
+  it('saves itself every so many steps, and refuses to resume as another run', () => {
+    const settings = [...small, '--epochs', '3', '--checkpoint-every', '1'];
+    const overflowing = ['--learning-rate', '1e38', '--max-grad-norm', '1e38', '--warmup', '0'];
+    const diverged = failure(...arguments_('saved', ...settings, ...overflowing));
+    assert.deepEqual([diverged.code, diverged.exit], ['TRAINING_DIVERGED', 2]);
+    assert.match(diverged.stderr, /not finite at step 2/);
+    const refused = failure(...arguments_('saved', ...settings, '--resume'));
+    assert.deepEqual([refused.code, refused.exit], ['RESUME_MISMATCH', 2]);
+  });
+
+  it('watches held-out pairs, stops when their loss no longer falls, and keeps the best adapter', () => {
+    // The watched pairs are the training pairs turned round, so their loss only rises.
+    const turned = join(home, 'turned.jsonl');
+    const rows = readFileSync(oracle('llama', 'pairs.jsonl'), 'utf8').trimEnd().split('\n');
+    const turn = (row: { chosen: string; rejected: string }) => ({
+      ...row,
+      chosen: row.rejected,
+      rejected: row.chosen,
+    });
+    writeFileSync(turned, rows.map((row) => JSON.stringify(turn(JSON.parse(row) as never))).join('\n'));
+    const lines = jsonLines<StepMetrics & { eval_loss?: number }>(
+      ...arguments_('watched', ...small, '--epochs', '9', '--eval-pairs', turned, '--early-stop', '2'),
+    );
+    const evaluations = lines.filter((line) => line.eval_loss !== undefined);
+    assert.deepEqual(
+      evaluations.map(({ step }) => step),
+      [0, 2, 4],
+    );
+    assert.equal(evaluations[0]!.eval_loss, Math.LN2);
+    assert.ok(evaluations[2]!.eval_loss! > evaluations[1]!.eval_loss!);
+    assert.equal(lines.filter((line) => line.loss !== undefined).length, 4, 'two epochs of two steps');
+    const { tensors } = readSafetensorsIndex(join(home, 'watched', 'adapter_model.safetensors'));
+    const b = [...tensors.values()].filter(({ name }) => name.includes('lora_B'));
+    assert.ok(
+      b.every((tensor) => readTensor(tensor).every((value) => value === 0)),
+      'the best was the beginning',
+    );
+  });
+
+  it('holds to a reference adapter when one is named', () => {
+    const anchored = ['--init-adapter', oracle('llama', 'adapter'), '--batch-size', '4', '--steps', '1'];
+    const [bare] = jsonLines<StepMetrics>(...arguments_('anchor-a', ...anchored));
+    const reference = ['--reference-adapter', oracle('llama', 'adapter')];
+    const [held] = jsonLines<StepMetrics>(...arguments_('anchor-b', ...anchored, ...reference));
+    assert.notEqual(bare!['rewards/margins'], 0);
+    assert.equal(held!.loss, Math.LN2);
+    assert.equal(held!['rewards/margins'], 0);
+  });
+
+  it('refuses an adapter that was trained on another base', () => {
+    prefmesh(...arguments_('theirs', ...small, '--steps', '1', '--targets', 'q_proj,v_proj'));
+    const theirs = join(home, 'theirs');
+    const inputs = ['--model', oracle('qwen2', 'model'), '--pairs', oracle('qwen2', 'pairs.jsonl'), '--home', home];
+    const refused = failure('train', ...inputs, '--out', join(home, 'never'), '--init-adapter', theirs);
+    assert.deepEqual([refused.code, refused.exit], ['ADAPTER_OTHER_BASE', 5]);
+    assert.ok(!existsSync(join(home, 'never')));
+  });
+
+  it('leaves out pairs that teach nothing, and says how many', () => {
+    const pairs = join(home, 'some.jsonl');
+    const rows = [
+      { prompt: 'a', chosen: 'yes', rejected: 'no' },
+      { prompt: 'b', chosen: 'same', rejected: 'same' },
+      { prompt: 'c'.repeat(30), chosen: 'yes', rejected: 'no' },
+    ];
+    writeFileSync(pairs, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const args = ['train', '--model', oracle('llama', 'model'), '--home', home, '--out', join(home, 'some'), ...small];
+    const { code, stderr } = prefmesh(...args, '--pairs', pairs, '--max-length', '20');
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /1 pairs left out, their prompts fill 20 tokens/);
+    assert.match(stderr, /1 pairs left out, their two answers are the same/);
+    writeFileSync(pairs, JSON.stringify(rows[1]));
+    assert.equal(failure(...args, '--pairs', pairs).code, 'PAIRS_NONE');
+  });
+});

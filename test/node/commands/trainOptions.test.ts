@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { Command } from 'commander';
+import {
+  addTrainOptions,
+  defaultLearningRate,
+  startingAdapter,
+  trainingTerms,
+  type TrainCommandOptions,
+} from '../../../node/commands/trainOptions.ts';
+import { prepareRun } from '../../../node/commands/trainRun.ts';
+import { Output } from '../../../node/commands/output.ts';
+import { openCheckpoint } from '../../../node/model/checkpoint.ts';
+import { initialAdapter, withAlpha } from '../../../node/training/adapter.ts';
+
+const { config } = await openCheckpoint('test/oracle/llama/model');
+const inputs = ['--model', 'test/oracle/llama/model', '--pairs', 'test/oracle/llama/pairs.jsonl', '--out', 'unused'];
+
+/** The options of a command line, parsed as the program parses them. */
+function parse(...args: string[]): TrainCommandOptions {
+  const command = addTrainOptions(new Command('train'))
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  return command.parse([...inputs, ...args], { from: 'user' }).opts<TrainCommandOptions>();
+}
+
+describe('options of prefmesh train', () => {
+  it('stand for the terms of a run, defaults filled in', () => {
+    assert.deepEqual(trainingTerms(parse(), config), {
+      loss: 'sigmoid',
+      beta: 0.1,
+      learningRate: 5e-4,
+      schedule: 'cosine',
+      warmup: 0.1,
+      maxGradNorm: 1,
+      weightDecay: 0,
+      batchSize: 8,
+      accumulate: 1,
+      epochs: 1,
+      shuffle: true,
+      seed: 0,
+      factor: 'both',
+    });
+    const { steps, epochs, learningRate } = trainingTerms(parse('--steps', '7', '--learning-rate', '1e-5'), config);
+    assert.deepEqual([steps, epochs, learningRate], [7, undefined, 1e-5]);
+  });
+
+  it('give large models small rates', () => {
+    assert.equal(
+      defaultLearningRate({ ...config, hiddenSize: 576, intermediateSize: 1536, layers: 30, vocabSize: 49152 }),
+      5e-5,
+    );
+    assert.equal(
+      defaultLearningRate({ ...config, hiddenSize: 2048, intermediateSize: 8192, layers: 16, vocabSize: 128256 }),
+      5e-6,
+    );
+  });
+
+  it('begin with a fresh adapter of rank 16 and alpha 32 on the attention, or the one described', () => {
+    const fresh = startingAdapter(parse(), config, null);
+    const { rank, alpha, targets } = fresh;
+    assert.deepEqual([rank, alpha, targets], [16, 32, ['q_proj', 'k_proj', 'v_proj', 'o_proj']]);
+    const other = startingAdapter(parse('--rank', '3', '--alpha', '6', '--targets', 'up_proj,q_proj'), config, null);
+    assert.deepEqual(other, initialAdapter(config, { rank: 3, targets: ['up_proj', 'q_proj'] }, 6, 0));
+  });
+
+  it('go on from a given adapter at its own alpha, or rescaled to the one asked', () => {
+    const given = initialAdapter(config, { rank: 3, targets: ['q_proj'] }, 6, 0);
+    given.vector.fill(0.25);
+    assert.equal(startingAdapter(parse('--rank', '3', '--targets', 'q_proj'), config, given), given);
+    assert.deepEqual(startingAdapter(parse('--alpha', '3'), config, given), withAlpha(given, 3));
+  });
+
+  it('are refused where they do not fit the given adapter', () => {
+    const given = initialAdapter(config, { rank: 3, targets: ['q_proj'] }, 6, 0);
+    for (const args of [
+      ['--rank', '4'],
+      ['--targets', 'q_proj,k_proj'],
+    ]) {
+      assert.throws(() => startingAdapter(parse(...args), config, given), { code: 'USAGE', exitCode: 2 });
+    }
+  });
+
+  it('are refused where they make no sense', () => {
+    for (const args of [
+      ['--epochs', '1', '--steps', '1'],
+      ['--targets', 'lm_head'],
+      ['--factor', 'C'],
+      ['--learning-rate', '0'],
+      ['--warmup', '1'],
+      ['--rank', '0'],
+      ['--batch-size', '1.5'],
+      ['--loss', 'ipo'],
+      ['--shuffle', 'maybe'],
+    ]) {
+      assert.throws(() => parse(...args), { name: /Commander|InvalidArgument/ }, args.join(' '));
+    }
+  });
+
+  it('need pairs to watch before they can stop early', async () => {
+    const options = parse('--early-stop', '1');
+    await assert.rejects(prepareRun(options, new Output(options)), { code: 'USAGE' });
+  });
+});
