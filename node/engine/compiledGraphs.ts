@@ -1,56 +1,46 @@
 /**
- * Compiled graphs by shape, the least recently used ones disposed of when together they hold too much memory.
+ * Compiled graphs by shape: the most recently used ones are kept, the others disposed of.
+ *
+ * A kept graph costs little memory between runs (its weights are shared pages of a file), but compiling takes a tenth
+ * of a second for a small model and seconds for a large one.
  */
 
 import type { CompileOptions, Executable, Executor } from './executor.ts';
 import type { Value } from './graph.ts';
 
-interface Entry {
-  readonly executable: Promise<Executable>;
-  readonly weight: number;
-}
-
 export class CompiledGraphs {
   readonly #executor: Executor;
-  readonly #budget: number;
+  readonly #capacity: number;
   readonly #options: CompileOptions;
   /** In order of last use. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #graphs = new Map<string, Promise<Executable>>();
 
-  /** `budget` bounds the sum of the weights of what is kept; one graph is always kept. */
-  constructor(executor: Executor, budget: number, options: CompileOptions = {}) {
+  /** Keeps at most `capacity` graphs, compiled with `options`. */
+  constructor(executor: Executor, capacity: number, options: CompileOptions = {}) {
     this.#executor = executor;
+    this.#capacity = capacity;
     this.#options = options;
-    this.#budget = budget;
   }
 
   /** The graph of that key, built and compiled if it is not at hand. */
-  async get(key: string, weight: number, build: () => Record<string, Value>): Promise<Executable> {
-    const known = this.#entries.get(key);
-    if (known !== undefined) {
-      this.#entries.delete(key);
-      this.#entries.set(key, known);
-      return known.executable;
-    }
-    await this.#makeRoom(weight);
-    const entry = { executable: this.#executor.compile(build(), this.#options), weight };
-    this.#entries.set(key, entry);
+  async get(key: string, build: () => Record<string, Value>): Promise<Executable> {
+    const graph = this.#graphs.get(key) ?? this.#executor.compile(build(), this.#options);
+    this.#graphs.delete(key);
+    this.#graphs.set(key, graph);
     try {
-      return await entry.executable;
+      await this.#disposeOldest();
+      return await graph;
     } catch (error) {
-      this.#entries.delete(key);
+      this.#graphs.delete(key);
       throw error;
     }
   }
 
-  async #makeRoom(weight: number): Promise<void> {
-    let held = weight;
-    for (const entry of this.#entries.values()) held += entry.weight;
-    for (const [key, entry] of [...this.#entries]) {
-      if (held <= this.#budget) return;
-      this.#entries.delete(key);
-      held -= entry.weight;
-      await (await entry.executable).dispose();
+  async #disposeOldest(): Promise<void> {
+    for (const [key, graph] of this.#graphs) {
+      if (this.#graphs.size <= this.#capacity) return;
+      this.#graphs.delete(key);
+      await (await graph).dispose();
     }
   }
 }

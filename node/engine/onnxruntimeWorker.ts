@@ -47,6 +47,8 @@ function sessionOptions(request: Extract<Request, { kind: 'compile' }>): ort.Inf
     graphOptimizationLevel: 'all',
     // The memory pattern nearly doubles the arena and makes the second run slow.
     enableMemPattern: false,
+    // An arena would hold each compiled graph's peak for good; plain allocation is as fast here and gives it back.
+    enableCpuMemArena: false,
     logSeverityLevel: 3,
     extra: {
       // Folding would turn half-precision weights into private float32 copies.

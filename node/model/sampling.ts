@@ -18,10 +18,14 @@ export function chooseToken(
   const likeliest = argmax(logits);
   if (temperature === 0) return likeliest;
   const peak = logits[likeliest]!;
-  const odds = Float64Array.from(logits, (logit) => Math.exp((logit - peak) / temperature));
-  const total = odds.reduce((sum, each) => sum + each, 0);
-  const tokens = topP < 1 ? nucleus(odds, topP * total) : [...odds.keys()];
-  const kept = tokens.reduce((sum, token) => sum + odds[token]!, 0);
+  const odds = new Float64Array(logits.length);
+  let total = 0;
+  for (let token = 0; token < odds.length; token++) {
+    total += odds[token] = Math.exp((logits[token]! - peak) / temperature);
+  }
+  const tokens = topP < 1 ? nucleus(odds, topP * total) : everyToken(odds.length);
+  let kept = 0;
+  for (const token of tokens) kept += odds[token]!;
   let left = uniform() * kept;
   for (const token of tokens) {
     left -= odds[token]!;
@@ -38,9 +42,13 @@ function argmax(values: Float32Array): number {
 }
 
 /** The fewest tokens whose odds reach `mass`, likeliest first. */
-function nucleus(odds: Float64Array, mass: number): number[] {
-  const order = [...odds.keys()].sort((a, b) => odds[b]! - odds[a]! || a - b);
+function nucleus(odds: Float64Array, mass: number): Int32Array {
+  const order = everyToken(odds.length).sort((a, b) => odds[b]! - odds[a]! || a - b);
   let reached = 0;
   const end = order.findIndex((token) => (reached += odds[token]!) >= mass);
-  return end === -1 ? order : order.slice(0, end + 1);
+  return end === -1 ? order : order.subarray(0, end + 1);
+}
+
+function everyToken(count: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, token) => token);
 }

@@ -31,7 +31,7 @@ export function adaptedProjection(
   const project: LlamaParts['project'] = (x, layer, target) => {
     const [a, b] = [find(layer, target, 'A'), find(layer, target, 'B')];
     if (a === undefined || b === undefined) return plain(x, layer, target);
-    return loraLinear(x, weight(projectionName(layer, target)), a, b, { scale, merged: false });
+    return loraLinear(x, weight(projectionName(layer, target)), a, b, { scale });
   };
   return { factors, project };
 }

@@ -37,7 +37,7 @@ export function planMicroBatches(
 }
 
 /** Tokens of a graph's rows, padding included. */
-export function tokensOf(shape: PreferenceShape): number {
+function tokensOf(shape: PreferenceShape): number {
   const [rows, time] = rowExtents(shape);
   return rows * time;
 }

@@ -12,7 +12,7 @@ import type { Executor } from '../engine/executor.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
-import { planMicroBatches, tokensOf, type MicroBatch } from './microBatches.ts';
+import { planMicroBatches, type MicroBatch } from './microBatches.ts';
 import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
 import { sigmoidLossOf } from './preferenceLoss.ts';
 import { layOutPairs, type RowLayout } from './preferenceRows.ts';
@@ -69,11 +69,8 @@ const HEAD_CHUNK = 512;
 /** A SmolLM2-135M step of this many tokens peaks at about 4 GB. */
 const TOKEN_BUDGET = 1536;
 
-/** Compiled graphs keep the memory of their largest run; a forward pass keeps about a fifth of a training step's. */
-const FORWARD_WEIGHT = 0.2;
-
-/** Kept graphs together may hold what this many full training steps hold. */
-const KEPT_STEPS = 2;
+/** Compiled graphs kept at once: enough for the shapes of one set of pairs. */
+const KEPT_GRAPHS = 12;
 
 export class Policy implements AsyncDisposable {
   readonly parameterCount: number;
@@ -90,7 +87,7 @@ export class Policy implements AsyncDisposable {
     this.#executor = executor;
     this.#rows = rows;
     this.#tokenBudget = tokenBudget;
-    this.#graphs = new CompiledGraphs(executor, KEPT_STEPS * tokenBudget);
+    this.#graphs = new CompiledGraphs(executor, KEPT_GRAPHS);
   }
 
   static async open(options: PolicyOptions): Promise<Policy> {
@@ -106,8 +103,7 @@ export class Policy implements AsyncDisposable {
     const sums = new PairSums(pairs);
     for (const batch of planMicroBatches(pairs, this.#rows, this.#tokenBudget)) {
       const { shape } = batch;
-      const weight = FORWARD_WEIGHT * tokensOf(shape);
-      const graph = await this.#graphs.get(keyOf('score', batch), weight, () => scoringGraph(this.#model, shape));
+      const graph = await this.#graphs.get(keyOf('score', batch), () => scoringGraph(this.#model, shape));
       const rows = layOutPairs(heldBy(batch, pairs), shape);
       const feeds = { ...rows, adapter: adapter ?? new Float32Array(this.parameterCount) };
       const { logProbs } = await graph.run(feeds, options);
@@ -129,7 +125,7 @@ export class Policy implements AsyncDisposable {
     for (const batch of planMicroBatches(pairs, this.#rows, this.#tokenBudget)) {
       const { shape, members } = batch;
       const key = keyOf('train', batch);
-      const graph = await this.#graphs.get(key, tokensOf(shape), () => trainingGraph(this.#model, shape));
+      const graph = await this.#graphs.get(key, () => trainingGraph(this.#model, shape));
       const padded = (from: ArrayLike<number>): Float32Array =>
         Float32Array.from({ length: shape.pairs }, (_, i) => (i < members.length ? from[members[i]!]! : 0));
       const { logProbs, gradient } = await graph.run(

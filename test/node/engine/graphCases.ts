@@ -1,20 +1,22 @@
 /**
- * One small graph for each operator and composite, with inputs drawn by seed: what derivatives and lowerings are
- * tested on.
+ * One small graph for each operator and composite, of any extents: what derivatives and lowerings are tested on.
  */
 
-import { attention, causalMask } from '../../../node/engine/composites/attention.ts';
+import { attention, causalMask, MASKED } from '../../../node/engine/composites/attention.ts';
+import { cachedAttention } from '../../../node/engine/composites/cachedAttention.ts';
 import { loraLinear } from '../../../node/engine/composites/loraLinear.ts';
 import { rmsNorm } from '../../../node/engine/composites/rmsNorm.ts';
 import { rotary, rotaryTables } from '../../../node/engine/composites/rotary.ts';
+import { sharedPromptAttention } from '../../../node/engine/composites/sharedPromptAttention.ts';
 import { silu, swiglu } from '../../../node/engine/composites/swiglu.ts';
 import { tokenLogProbs } from '../../../node/engine/composites/tokenLogProbs.ts';
-import { constant, input, type Input, type Value } from '../../../node/engine/graph.ts';
+import { constant, input, sizeOf, type Input, type Shape, type Value } from '../../../node/engine/graph.ts';
 import * as elementwise from '../../../node/engine/operators/elementwise.ts';
 import * as indexing from '../../../node/engine/operators/indexing.ts';
 import * as layout from '../../../node/engine/operators/layout.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
 import * as reduction from '../../../node/engine/operators/reduction.ts';
+import { RandomStream } from '../../../node/training/randomStream.ts';
 
 export interface GraphCase {
   readonly name: string;
@@ -22,193 +24,110 @@ export interface GraphCase {
   readonly inputs: readonly Input[];
   readonly output: Value;
   /** Draws every number from (0.5, 1.5) in place of (-1, 1): for logarithms and the like. */
-  readonly positive?: boolean;
+  readonly positive: boolean;
 }
 
-function graphCase(
-  name: string,
-  shapes: readonly (readonly number[])[],
-  build: (...inputs: Value[]) => Value,
-  positive = false,
-): GraphCase {
-  const inputs = shapes.map((shape, i) => input(`x${i}`, shape));
-  return { name, inputs, output: build(...inputs), positive };
+/** Three extents of at least 1 that every case builds its shapes from. */
+export interface Extents {
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
 }
 
-const integers = (values: readonly number[], shape: readonly number[] = [values.length]): Value =>
-  constant(Int32Array.from(values), shape);
-
-const { add, subtract, multiply, divide, negate, exponential, logarithm, squareRoot, sigmoid, softplus } = elementwise;
-
-export const GRAPH_CASES: readonly GraphCase[] = [
-  graphCase(
-    'add',
-    [
-      [2, 3],
-      [2, 3],
-    ],
-    add,
-  ),
-  graphCase(
-    'add, broadcast both ways',
-    [
-      [2, 1, 3],
-      [4, 1],
-    ],
-    add,
-  ),
-  graphCase('subtract, broadcast', [[2, 3], [3]], subtract),
-  graphCase(
-    'multiply, broadcast',
-    [
-      [2, 3],
-      [2, 1],
-    ],
-    multiply,
-  ),
-  graphCase('multiply by itself', [[2, 3]], (x) => multiply(x, x)),
-  graphCase(
-    'divide, broadcast',
-    [
-      [2, 3],
-      [1, 3],
-    ],
-    divide,
-    true,
-  ),
-  graphCase('negate', [[4]], negate),
-  graphCase('exponential', [[2, 3]], exponential),
-  graphCase('logarithm', [[2, 3]], logarithm, true),
-  graphCase('squareRoot', [[2, 3]], squareRoot, true),
-  graphCase('sigmoid', [[2, 3]], sigmoid),
-  graphCase('softplus', [[2, 3]], softplus),
-  graphCase('sum over inner and outer axes', [[2, 3, 4]], (x) => reduction.sum(x, [0, -1])),
-  graphCase('sum, axes kept', [[2, 3, 4]], (x) => reduction.sum(x, [1], true)),
-  graphCase('softmax', [[2, 3, 5]], reduction.softmax),
-  graphCase('logSoftmax', [[3, 5]], reduction.logSoftmax),
-  graphCase(
-    'matmul',
-    [
-      [2, 3],
-      [3, 4],
-    ],
-    (a, b) => matmul(a, b),
-  ),
-  graphCase(
-    'matmul, first transposed',
-    [
-      [3, 2],
-      [3, 4],
-    ],
-    (a, b) => matmul(a, b, { transposeA: true }),
-  ),
-  graphCase(
-    'matmul, second transposed and scaled',
-    [
-      [2, 3],
-      [4, 3],
-    ],
-    (a, b) => matmul(a, b, { transposeB: true, alpha: 0.7 }),
-  ),
-  graphCase(
-    'matmul, both transposed',
-    [
-      [3, 2],
-      [4, 3],
-    ],
-    (a, b) => matmul(a, b, { transposeA: true, transposeB: true }),
-  ),
-  graphCase(
-    'matmul of batches, one broadcast',
-    [
-      [2, 3, 2, 4],
-      [2, 1, 5, 4],
-    ],
-    (a, b) => matmul(a, b, { transposeB: true, alpha: 0.5 }),
-  ),
-  graphCase(
-    'matmul of batches, first transposed',
-    [
-      [3, 4, 2],
-      [3, 4, 5],
-    ],
-    (a, b) => matmul(a, b, { transposeA: true }),
-  ),
-  graphCase('reshape', [[2, 6]], (x) => layout.reshape(x, [3, 4])),
-  graphCase('transpose', [[2, 3, 4]], (x) => layout.transpose(x, [2, 0, 1])),
-  graphCase('slice', [[3, 5, 2]], (x) => layout.slice(x, [1, 2, 0], [2, 2, 2])),
-  graphCase('pad', [[2, 3]], (x) => layout.pad(x, [1, 0], [4, 5])),
-  graphCase(
-    'concat',
-    [
-      [2, 3],
-      [2, 1],
-      [2, 2],
-    ],
-    (...parts) => layout.concat(parts, -1),
-  ),
-  graphCase('expand', [[3, 1]], (x) => layout.expand(x, [2, 3, 4])),
-  graphCase('gatherRows', [[5, 3]], (x) => indexing.gatherRows(x, integers([4, 0, 4, 1], [2, 2]))),
-  graphCase('scatterRows', [[2, 2, 3]], (x) => indexing.scatterRows(x, integers([3, 0, 3, 1], [2, 2]), 5)),
-  graphCase('pick', [[3, 4]], (x) => indexing.pick(x, integers([2, 0, 3]))),
-  graphCase('place', [[3]], (x) => indexing.place(x, integers([2, 0, 3]), 4)),
-  graphCase('rmsNorm', [[3, 4], [4]], (x, w) => rmsNorm(x, w, 1e-5)),
-  graphCase('rotary', [[2, 3, 8]], (x) => rotary(x, integers([0, 1, 2, 0, 2, 1], [2, 3]), rotaryTables(3, 4, 100), 2)),
-  graphCase('silu', [[2, 3]], silu),
-  graphCase(
-    'swiglu',
-    [
-      [2, 3],
-      [2, 3],
-    ],
-    swiglu,
-  ),
-  graphCase(
-    'attention, one key head for two query heads',
-    [
-      [2, 3, 8],
-      [2, 3, 4],
-      [2, 3, 4],
-    ],
-    (q, k, v) => attention(q, k, v, causalMask(3), { heads: 4, kvHeads: 2 }),
-  ),
-  graphCase(
-    'loraLinear',
-    [
-      [3, 4],
-      [5, 4],
-      [2, 4],
-      [5, 2],
-    ],
-    (x, w, a, b) => loraLinear(x, w, a, b, { scale: 2, merged: false }),
-  ),
-  graphCase(
-    'loraLinear, merged',
-    [
-      [3, 4],
-      [5, 4],
-      [2, 4],
-      [5, 2],
-    ],
-    (x, w, a, b) => loraLinear(x, w, a, b, { scale: 2, merged: true }),
-  ),
-  graphCase(
-    'tokenLogProbs in chunks',
-    [
-      [5, 3],
-      [7, 3],
-    ],
-    (h, w) => tokenLogProbs(h, w, integers([6, 0, 3, 3, 1]), { chunk: 2 }),
-  ),
-];
-
-/** Numbers in [0, 1) by seed (mulberry32). */
-export function seededNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+export function graphCases({ a, b, c }: Extents): GraphCase[] {
+  const of = (...shape: number[]): Shape => shape;
+  const graph = (name: string, shapes: Shape[], build: (...inputs: Value[]) => Value, positive = false): GraphCase => {
+    const inputs = shapes.map((shape, i) => input(`x${i}`, shape));
+    return { name, inputs, output: build(...inputs), positive };
   };
+  const { add, subtract, multiply, divide, negate, exponential, logarithm, squareRoot, sigmoid, softplus } =
+    elementwise;
+  const { sum, softmax, logSoftmax } = reduction;
+  const { gatherRows, scatterRows, pick, place } = indexing;
+  const heads = { heads: 2 * a, kvHeads: a };
+  const [whole, part] = [of(b, c, 4 * a), of(b, c, 2 * a)];
+  const branched = (width: number): Shape => of(a, c + 2 * b, width);
+  const padding = constant(
+    Float32Array.from({ length: a * c }, (_, i) => (i % c === 0 ? 0 : i % 2 === 0 ? 0 : MASKED)),
+    [a, c],
+  );
+
+  return [
+    graph('add', [of(a, b), of(a, b)], add),
+    graph('add, broadcast both ways', [of(a, 1, b), of(c, 1)], add),
+    graph('subtract, broadcast', [of(a, b), of(b)], subtract),
+    graph('multiply, broadcast', [of(a, b), of(a, 1)], multiply),
+    graph('multiply by itself', [of(a, b)], (x) => multiply(x, x)),
+    graph('divide, broadcast', [of(a, b), of(1, b)], divide, true),
+    graph('negate', [of(c)], negate),
+    graph('exponential', [of(a, b)], exponential),
+    graph('logarithm', [of(a, b)], logarithm, true),
+    graph('squareRoot', [of(a, b)], squareRoot, true),
+    graph('sigmoid', [of(a, b)], sigmoid),
+    graph('softplus', [of(a, b)], softplus),
+    graph('sum over inner and outer axes', [of(a, b, c)], (x) => sum(x, [0, -1])),
+    graph('sum, axes kept', [of(a, b, c)], (x) => sum(x, [1], true)),
+    graph('softmax', [of(a, b, c)], softmax),
+    graph('logSoftmax', [of(a, c)], logSoftmax),
+    graph('matmul', [of(a, b), of(b, c)], (x, y) => matmul(x, y)),
+    graph('matmul, first transposed', [of(b, a), of(b, c)], (x, y) => matmul(x, y, { transposeA: true })),
+    graph('matmul, second transposed and scaled', [of(a, b), of(c, b)], (x, y) =>
+      matmul(x, y, { transposeB: true, alpha: 0.7 }),
+    ),
+    graph('matmul, both transposed', [of(b, a), of(c, b)], (x, y) =>
+      matmul(x, y, { transposeA: true, transposeB: true }),
+    ),
+    graph('matmul of batches, one broadcast', [of(2, a, b, c), of(2, 1, a, c)], (x, y) =>
+      matmul(x, y, { transposeB: true, alpha: 0.5 }),
+    ),
+    graph('matmul of batches, first transposed', [of(a, c, b), of(a, c, 2)], (x, y) =>
+      matmul(x, y, { transposeA: true }),
+    ),
+    graph('reshape', [of(a, 2 * b)], (x) => layout.reshape(x, [2, a, b])),
+    graph('transpose', [of(a, b, c)], (x) => layout.transpose(x, [2, 0, 1])),
+    graph('slice', [of(a + 1, b + 2, c)], (x) => layout.slice(x, [1, 1, 0], [a, b, c])),
+    graph('pad', [of(a, b)], (x) => layout.pad(x, [1, 0], [a + 2, b + 1])),
+    graph('concat', [of(a, b), of(a, 1), of(a, c)], (...parts) => layout.concat(parts, -1)),
+    graph('expand', [of(b, 1)], (x) => layout.expand(x, [a, b, c])),
+    graph('gatherRows', [of(b, c)], (x) => gatherRows(x, indices([a, 2], b))),
+    graph('scatterRows', [of(a, 2, c)], (x) => scatterRows(x, indices([a, 2], b), b)),
+    graph('pick', [of(a, b)], (x) => pick(x, indices([a], b))),
+    graph('place', [of(a)], (x) => place(x, indices([a], b), b)),
+    graph('rmsNorm', [of(a, b), of(b)], (x, w) => rmsNorm(x, w, 1e-5)),
+    graph('rotary', [of(a, b, 4 * c)], (x) => rotary(x, indices([a, b], b), rotaryTables(b, 4, 100), c)),
+    graph('silu', [of(a, b)], silu),
+    graph('swiglu', [of(a, b), of(a, b)], swiglu),
+    graph('attention', [whole, part, part], (q, k, v) => attention(q, k, v, causalMask(c), heads)),
+    graph('sharedPromptAttention', [branched(8), branched(4), branched(4)], (q, k, v) => {
+      const masks = { padding, prompt: causalMask(c), completion: causalMask(b) };
+      return sharedPromptAttention(q, k, v, masks, { heads: 4, kvHeads: 2, prompt: c, completion: b });
+    }),
+    graph(
+      'cachedAttention',
+      [of(a, 2, b, 4), of(a, 2, 1, 4), of(a, 2, 1, 4), of(a, 2, c, 4), of(a, 2, c, 4)],
+      (...x) => {
+        const [queries, key, value, keys, values] = x as [Value, Value, Value, Value, Value];
+        return cachedAttention(queries, key, value, { keys, values, mask: padding });
+      },
+    ),
+    graph('loraLinear', [of(a, b), of(c, b), of(2, b), of(c, 2)], (x, w, f, g) => loraLinear(x, w, f, g, { scale: 2 })),
+    graph('tokenLogProbs in chunks', [of(a + b, c), of(b, c)], (h, w) =>
+      tokenLogProbs(h, w, indices([a + b], b), { chunk: 2 }),
+    ),
+  ];
+}
+
+/** Float32 numbers for every input, so that both evaluators start from the same values. */
+export function feedsOf({ inputs, positive }: GraphCase, seed: number): Record<string, Float32Array> {
+  const random = new RandomStream(seed, 'inputs');
+  const draw = (): number => (positive ? 0.5 + random.uniform() : 2 * random.uniform() - 1);
+  return Object.fromEntries(
+    inputs.map(({ name, shape }) => [name, Float32Array.from({ length: sizeOf(shape) }, draw)]),
+  );
+}
+
+function indices(shape: Shape, bound: number): Value {
+  const random = new RandomStream(...shape, bound);
+  const data = Int32Array.from({ length: sizeOf(shape) }, () => Math.floor(random.uniform() * bound));
+  return constant(data, shape);
 }
