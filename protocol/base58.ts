@@ -3,7 +3,7 @@
  * Quadratic in length, so callers bound the length first.
  */
 const ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
-const DIGIT_OF: ReadonlyMap<string, number> = new Map([...ALPHABET].map((letter, digit) => [letter, digit]));
+const DIGIT_OF: ReadonlyMap<string, number> = new Map(ALPHABET.split('').map((letter, digit) => [letter, digit]));
 
 export function encodeBase58(bytes: Uint8Array): string {
   return convert(bytes, 256, 58)

@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict';
 import { sealDocument } from '../../protocol/documents.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
+import { participantIdOf } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { checkSuccession, manifestSchema, openManifest, signManifest } from '../../protocol/manifest.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
-import {
-  aggregator,
-  exampleFederation,
-  exampleManifest,
-  hashOf,
-  owner,
-  participants,
-  stranger,
-} from './exampleFederation.ts';
+import { exampleFederation, exampleManifest, hashOf, owner, participants, stranger } from './exampleFederation.ts';
 import { assertRefused } from './refusal.ts';
 
 const [ann, ben] = participants.map(({ id }) => id) as [Manifest['owner'], Manifest['owner']];
@@ -95,12 +88,20 @@ describe('manifest', () => {
     });
   }
 
-  it('may list as many participants and aggregators as the limits say, and is still short enough', () => {
+  it('may list as many participants, aggregators and addresses as the limits say, and still fits a document', () => {
+    const names = (count: number) =>
+      Array.from({ length: count }, (_, index) => {
+        const key = new Uint8Array(32).fill(1);
+        new DataView(key.buffer).setUint32(0, index);
+        return participantIdOf(key);
+      });
+    const addresses = Array.from({ length: LIMITS.addresses.value }, () => 'x'.repeat(LIMITS.address.value));
     const manifest = exampleManifest({
-      admission: { mode: 'allow-list', participants: [ann, ben].sort() },
-      aggregators: [owner.id, aggregator.id].map((id) => ({ id, addresses: [] })),
+      admission: { mode: 'allow-list', participants: names(LIMITS.participants.value).sort() },
+      aggregators: names(LIMITS.aggregators.value).map((id) => ({ id, addresses })),
     });
-    openManifest(signManifest(owner, manifest).bytes);
+    const { bytes } = signManifest(owner, manifest);
+    assert.deepEqual(openManifest(bytes).content, manifest);
   });
 
   it('follows the one before it only with the same owner, the next version and its hash', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Identity } from '../../protocol/identity.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import { roundNumber, sha256 } from '../../protocol/names.ts';
 import type { Sha256 } from '../../protocol/names.ts';
 import { inputsRoot, openReceipt, receiptOf, signReceipt } from '../../protocol/receipt.ts';
@@ -155,6 +156,14 @@ describe('a receipt', () => {
       figures: null,
     };
     assert.deepEqual(failuresOf(skipped), []);
+  });
+
+  it('of as many participants as there may be fits a document', () => {
+    const ids = Array.from({ length: LIMITS.participants.value }, () => ann.id);
+    const list = ids.map((sender) => ({ ...published.updates[3]!, sender }));
+    const { bytes } = signReceipt(aggregator, { ...published, cohort: ids, updates: list });
+    assert.ok(bytes.length < LIMITS.document.value, `${bytes.length} bytes`);
+    assert.equal(openReceipt(bytes).content.updates.length, ids.length);
   });
 
   it('links to the one before it', () => {
