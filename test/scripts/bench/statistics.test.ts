@@ -9,6 +9,6 @@ describe('benchmark statistics', () => {
   });
 
   it('are shown with three digits', () => {
-    assert.equal(show({ median: 1234.5, least: 99.99, most: 0.061234 }), '1235 (100.0 to 0.0612)');
+    assert.equal(show({ median: 1234.5, least: 99.99, most: 0.061234 }), '1235 (100 to 0.0612)');
   });
 });
