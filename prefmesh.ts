@@ -17,6 +17,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   model: async () => (await import('./node/commands/model.ts')).modelCommand(),
   adapter: async () => (await import('./node/commands/adapter.ts')).adapterCommand(),
   evaluate: async () => (await import('./node/commands/evaluate.ts')).evaluateCommand(),
+  federation: async () => (await import('./aggregator/commands/federation.ts')).federationCommand(),
+  aggregator: async () => (await import('./aggregator/commands/aggregator.ts')).aggregatorCommand(),
+  node: async () => (await import('./node/commands/node.ts')).nodeCommand(),
 };
 
 const SHOWN_ON_REQUEST = new Set(['commander.helpDisplayed', 'commander.version']);

@@ -171,11 +171,13 @@ export class Ledger implements Disposable {
     );
   }
 
-  /** Hashes of the blobs of all updates that were accepted: what members may fetch to recompute rounds. */
-  acceptedBlobs(): Sha256[] {
-    return this.#database
-      .all<{ blob: Sha256 }>('SELECT blob FROM updates WHERE federation = ? AND code IS NULL', this.#federation)
-      .map(({ blob }) => blob);
+  /** Whose accepted update a blob is. */
+  senderOf(blob: Sha256): ParticipantId | undefined {
+    return this.#database.get<{ sender: ParticipantId }>(
+      'SELECT sender FROM updates WHERE federation = ? AND blob = ? AND code IS NULL',
+      this.#federation,
+      blob,
+    )?.sender;
   }
 
   /** What was measured of an adapter on a set of pairs before; the value is what `storeFigures` was given. */

@@ -40,6 +40,8 @@ export interface RequestsComponents {
    * what is wrong with it, or why it could not be pulled.
    */
   readonly takeUpdate: (offer: UpdateOffer, table: string, signal: AbortSignal) => Promise<number>;
+  /** Told the last round that a member says it has verified. */
+  readonly onKnownRound: (participant: ParticipantId, round: number) => void;
   readonly onEvent: (event: AggregatorEvent) => void;
 }
 
@@ -124,7 +126,8 @@ export class Requests {
   }
 
   #roundTerms(message: OpenedMessage<'round-query'>): Uint8Array {
-    const { rounds, now } = this.#components;
+    const { rounds, now, onKnownRound } = this.#components;
+    onKnownRound(message.sender, message.payload.round);
     rounds.feed({ type: 'present', at: now(), participant: message.sender });
     const { round: _, ...terms } = roundTermsOf(rounds.state);
     return this.#reply(message, 'round-terms', terms);
@@ -150,7 +153,16 @@ export class Requests {
     const { federation, rounds, now, takeUpdate, onEvent } = this.#components;
     const { sender, payload, hash, bytes } = message;
     const { round, factor, parent, blob, pairsBucket, table } = payload;
-    const offer: UpdateOffer = { sender, envelope: hash, blob, bytes: payload.bytes, pairsBucket, round, factor, parent };
+    const offer: UpdateOffer = {
+      sender,
+      envelope: hash,
+      blob,
+      bytes: payload.bytes,
+      pairsBucket,
+      round,
+      factor,
+      parent,
+    };
     const row = { round, sender, envelopeHash: hash, envelope: bytes, blob };
     const refuse = (code: ErrorCode): Uint8Array => {
       const event = { type: 'update-refused', at: now(), offer, code } as const;
@@ -159,7 +171,8 @@ export class Requests {
     };
 
     const verdict = checkOffer(rounds.state, offer, now());
-    if (verdict === 'accepted before') return this.#reply(message, 'acknowledgement', { verdict: 'accepted', code: null });
+    if (verdict === 'accepted before')
+      return this.#reply(message, 'acknowledgement', { verdict: 'accepted', code: null });
     if (verdict instanceof PrefmeshError) return refuse(verdict.code);
     let norm: number;
     try {

@@ -50,10 +50,10 @@ export const LIMITS = {
   document: {
     value: 1024 * KiB,
     unit: 'bytes',
-    why: 'longest manifest, invite or receipt; a receipt of 1,024 updates takes 450 KiB',
+    why: 'longest manifest, invite or receipt; a receipt of 1,024 updates takes 303 KiB',
   },
-  wireDepth: { value: 8, unit: 'count', why: 'how deep a message may nest; ours nest to 5' },
-  wireItems: { value: 32_768, unit: 'count', why: 'values in one message; a receipt of 1,024 updates has 8,300' },
+  wireDepth: { value: 8, unit: 'count', why: 'how deep a message may nest; ours nest to 4' },
+  wireItems: { value: 32_768, unit: 'count', why: 'values in one message; a receipt of 1,024 updates has 7,200' },
   typeName: { value: 32, unit: 'count', why: "characters of a message type's name" },
   name: { value: 128, unit: 'count', why: 'characters of a name for people' },
   sentence: { value: 512, unit: 'count', why: 'characters of a sentence in a manifest' },
@@ -188,10 +188,10 @@ export const LIMITS = {
     unit: 'count',
     why: 'chunks asked for ahead; hides the round trip and bounds what is in memory',
   },
-  blobRequestsAhead: {
-    value: 16,
-    unit: 'count',
-    why: 'unanswered requests that a server holds of one stream before it cuts it off',
+  streamUnread: {
+    value: 512 * KiB,
+    unit: 'bytes',
+    why: 'twice the first window of a stream: what may have come before the first read',
   },
   blobReadWait: { value: 30_000, unit: 'ms', why: 'one chunk of 1 MiB at 300 kbit/s' },
   blobSlowest: { value: 32 * KiB, unit: 'bytes', why: 'bytes a second below which a whole transfer is given up' },
@@ -234,6 +234,7 @@ export const LIMITS = {
     unit: 'ms',
     why: 'how long an aggregator that may stop waits for members to fetch the last adapter',
   },
+  leaveWait: { value: 15_000, unit: 'ms', why: 'how long someone who leaves waits to tell the aggregator' },
   inlineAggregation: {
     value: 4 * 1024 * KiB,
     unit: 'bytes',

@@ -42,11 +42,15 @@ export async function fileHash(file: string): Promise<Sha256> {
   return digest.digest('hex') as Sha256;
 }
 
-/** Pairs as the token ids of a model. Throws TOKENIZER_INVALID. */
+/**
+ * Pairs as the token ids of a model, cut at what the federation's terms and the model can take.
+ * Throws TOKENIZER_INVALID.
+ */
 export async function tokenized(
   pairs: readonly PreferencePair[],
-  { folder }: Checkpoint,
+  { folder, config }: Checkpoint,
   maxLength: number,
 ): Promise<TokenizedPair[]> {
-  return tokenizePairs(await Tokenizer.open(folder), pairs, { maxLength }).pairs;
+  const options = { maxLength: Math.min(maxLength, config.maxPositions) };
+  return tokenizePairs(await Tokenizer.open(folder), pairs, options).pairs;
 }

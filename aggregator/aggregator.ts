@@ -1,0 +1,266 @@
+/**
+ * The aggregator as a running process: a data folder, a host on the network, a model to measure with, and the rounds
+ * of one federation between them.
+ *
+ * @example
+ * await using aggregator = await Aggregator.start({ home, federation, listen, evaluationPairs, rootPairs, ... });
+ * await aggregator.finished;
+ */
+import { existsSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { Announcements } from '../node/network/announcements.ts';
+import { BlobClient } from '../node/network/blob/client.ts';
+import { BlobServer } from '../node/network/blob/server.ts';
+import { Advertisement } from '../node/network/discovery.ts';
+import { FederationServer } from '../node/network/federation/server.ts';
+import { Host } from '../node/network/host.ts';
+import type { PresetName } from '../node/network/presets.ts';
+import { openBaseModel, openFederationPolicy } from '../node/participant/baseModel.ts';
+import type { ComputeOptions } from '../node/participant/baseModel.ts';
+import { MessageHeaders } from '../node/participant/messageHeaders.ts';
+import { openPairsFile, tokenized } from '../node/participant/pairsFile.ts';
+import { BlobStore } from '../node/storage/blobs.ts';
+import { DataFolder } from '../node/storage/dataFolder.ts';
+import { openIdentity } from '../node/storage/keys.ts';
+import type { Checkpoint } from '../node/model/checkpoint.ts';
+import { PrefmeshError } from '../protocol/errors.ts';
+import type { Identity, ParticipantId } from '../protocol/identity.ts';
+import type { OpenedManifest } from '../protocol/manifest.ts';
+import type { Sha256 } from '../protocol/names.ts';
+import { initialState } from '../protocol/roundState.ts';
+import { aggregateBlobs } from './aggregation.ts';
+import { Attendance } from './attendance.ts';
+import { initialAdapterBlob } from './createFederation.ts';
+import type { AggregatorEvent } from './events.ts';
+import { Ledger, ledgerFile } from './ledger.ts';
+import { Measurement, tastesOf } from './measurement.ts';
+import type { MeasuredSet } from './measurement.ts';
+import { Requests } from './requests.ts';
+import { LostUpdate, Rounds } from './rounds.ts';
+import type { AggregateEffect, Alarm } from './rounds.ts';
+import { UpdateIntake } from './updateIntake.ts';
+
+export interface AggregatorOptions {
+  /** The data folder. */
+  readonly home: string;
+  readonly federation: OpenedManifest;
+  /** The sets that the manifest commits to: files of pairs. */
+  readonly evaluationPairs: string;
+  readonly rootPairs: string;
+  /** The base model, where it is not to be found by the name in the manifest. */
+  readonly model?: string | undefined;
+  readonly network: PresetName;
+  /** Multiaddrs to listen on; by the preset when absent. */
+  readonly listen?: readonly string[] | undefined;
+  readonly announce?: readonly string[] | undefined;
+  /** Other nodes of the network to connect to. */
+  readonly bootstrap?: readonly string[] | undefined;
+  readonly compute: Omit<ComputeOptions, 'cacheFolder'>;
+  readonly log: Logger;
+  readonly onEvent: (event: AggregatorEvent) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Aggregator implements AsyncDisposable {
+  readonly id: ParticipantId;
+  /** Multiaddrs that end in the peer id. */
+  readonly addresses: readonly string[];
+  /**
+   * Resolves when all rounds are done and every live member holds the last adapter, or did not fetch it in time;
+   * rejects when something failed that the protocol has no answer to.
+   */
+  readonly finished: Promise<void>;
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(host: Host, finished: Promise<void>, resources: AsyncDisposableStack) {
+    this.id = host.id;
+    this.addresses = host.addresses;
+    this.finished = finished;
+    this.#resources = resources;
+  }
+
+  /**
+   * Opens everything, goes on with the round that the ledger shows, and serves until disposed.
+   *
+   * @throws HOME_LOCKED, KEY_MISSING, NOT_THE_AGGREGATOR, BASE_MODEL_MISMATCH, PAIR_SET_MISMATCH,
+   *   INITIAL_ADAPTER_MISMATCH, PORT_BUSY, LISTEN_FAILED, BOOTSTRAP_UNREACHABLE
+   */
+  static async start(options: AggregatorOptions): Promise<Aggregator> {
+    const { federation, onEvent, signal } = options;
+    const manifest = federation.content;
+    await using stack = new AsyncDisposableStack();
+
+    const folder = stack.use(await DataFolder.open(options.home));
+    const identity = await openAggregatorIdentity(folder, federation);
+    const ledger = stack.use(
+      Ledger.open(ledgerFile(folder.paths), federation, () => initialState(manifest, Date.now())),
+    );
+    const blobs = await BlobStore.open(folder.paths.blobs);
+    const checkpoint = await openBaseModel(manifest, options.model, options.home);
+    await storeInitialAdapter(checkpoint, federation, blobs);
+    const compute = { ...options.compute, cacheFolder: folder.paths.cache };
+    const { policy, table } = await openFederationPolicy(manifest, checkpoint, compute);
+    stack.use(policy);
+    const { evaluationSet, rootSet } = await openSets(options, checkpoint);
+    const measurement = new Measurement({ manifest, policy, table, blobs, ledger, evaluationSet, rootSet });
+    onEvent({ event: 'base-measured', perplexity: await measurement.basePerplexity(signal) });
+
+    const { network, listen, announce, log } = options;
+    const host = stack.use(
+      await Host.start(identity, {
+        preset: network,
+        role: 'aggregator',
+        log,
+        ...(listen && { listen }),
+        ...(announce && { announce }),
+      }),
+    );
+    const announcements = stack.use(
+      // The aggregator is who announces; it has nothing to hear, and passes on nothing but its own.
+      new Announcements(host, { federation: federation.hash, validate: () => 'ignore', onAnnouncement: () => {} }),
+    );
+
+    const headers = new MessageHeaders(federation.hash, Date.now);
+    const client = new BlobClient({ host, store: blobs });
+    const intake = new UpdateIntake({ manifest, blobs, client });
+    const rounds = stack.use(
+      new Rounds({
+        federation,
+        identity,
+        ledger,
+        headers,
+        now: Date.now,
+        alarm: clockAlarm,
+        aggregate: (effect, stop) => aggregateMending(effect, { federation, ledger, blobs, client }, stop),
+        evaluate: (effect, stop) => measurement.ofRound(effect, stop),
+        announce: (envelope) => announcements.publish(envelope),
+        describe: ({ candidate }) => {
+          const measured = candidate === null ? undefined : measurement.known(candidate);
+          return { accuracy: measured?.accuracy ?? null, byTaste: measured?.byTaste ?? {} };
+        },
+        bytesReceived: () => intake.bytesReceived,
+        onEvent,
+      }),
+    );
+    const attendance = stack.use(new Attendance(rounds));
+    const requests = new Requests({
+      federation,
+      identity,
+      ledger,
+      rounds,
+      headers,
+      now: Date.now,
+      takeUpdate: (offer, tensorTable, stop) => intake.take(offer, tensorTable, stop),
+      onKnownRound: (participant, round) => attendance.note(participant, round),
+      onEvent,
+    });
+    stack.use(
+      await BlobServer.start(
+        { host, store: blobs },
+        { mayRead: (_hash, peer) => rounds.state.members[peer] !== undefined },
+      ),
+    );
+    stack.use(
+      await FederationServer.start(host, {
+        onMessage: (envelope, from, { signal: stop }) => requests.answer(envelope, from, stop),
+        manifest: (id) => (id === federation.hash ? federation.bytes : undefined),
+      }),
+    );
+    stack.use(new Advertisement(host, federation.hash));
+    for (const address of options.bootstrap ?? []) host.hold(address);
+
+    const { round, phase } = rounds.state;
+    const { id, addresses } = host;
+    onEvent({ event: 'listening', id, federation: federation.hash, addresses, round, phase });
+    rounds.start();
+    await host.ready(signal ? { signal } : {});
+    return new Aggregator(host, attendance.complete, stack.move());
+  }
+
+  /** Ends every connection and leaves the state as it is: the next start goes on from it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+}
+
+async function openAggregatorIdentity(folder: DataFolder, federation: OpenedManifest): Promise<Identity> {
+  const { identityKey } = folder.paths;
+  if (existsSync(ledgerFile(folder.paths)) && !existsSync(identityKey)) {
+    throw new PrefmeshError('KEY_MISSING', { file: identityKey });
+  }
+  const identity = await openIdentity(folder);
+  const aggregators = federation.content.aggregators.map(({ id }) => id);
+  if (!aggregators.includes(identity.id)) {
+    throw new PrefmeshError('NOT_THE_AGGREGATOR', { id: identity.id, aggregators: aggregators.join(', ') });
+  }
+  return identity;
+}
+
+async function storeInitialAdapter(
+  checkpoint: Checkpoint,
+  { content }: OpenedManifest,
+  blobs: BlobStore,
+): Promise<void> {
+  const { initial } = content.adapter;
+  if (await blobs.has(initial)) return;
+  const { bytes, hash } = initialAdapterBlob(checkpoint, content.adapter, content.update.fixedPointBits);
+  if (hash !== initial) throw new PrefmeshError('INITIAL_ADAPTER_MISMATCH', { hash, expected: initial });
+  await blobs.put(bytes);
+}
+
+async function openSets(
+  { federation, evaluationPairs, rootPairs }: AggregatorOptions,
+  checkpoint: Checkpoint,
+): Promise<{ evaluationSet: MeasuredSet; rootSet: MeasuredSet }> {
+  const { evaluation, training } = federation.content;
+  const open = async (file: string, expected: Sha256): Promise<MeasuredSet> => {
+    const set = await openPairsFile(file, checkpoint);
+    if (set.sha256 !== expected) throw new PrefmeshError('PAIR_SET_MISMATCH', { file, hash: set.sha256, expected });
+    const pairs = await tokenized(set.pairs, checkpoint, training.maxLength);
+    const tastes = tastesOf(set, pairs);
+    return { sha256: set.sha256, pairs, ...(tastes && { tastes }) };
+  };
+  return {
+    evaluationSet: await open(evaluationPairs, evaluation.evaluationSet.sha256),
+    rootSet: await open(rootPairs, evaluation.rootSet.sha256),
+  };
+}
+
+interface MendingComponents {
+  readonly federation: OpenedManifest;
+  readonly ledger: Ledger;
+  readonly blobs: BlobStore;
+  readonly client: BlobClient;
+}
+
+/** Aggregates; an update that was damaged on this disk is asked of its sender once more before it counts as lost. */
+async function aggregateMending(
+  effect: AggregateEffect,
+  { federation, ledger, blobs, client }: MendingComponents,
+  signal: AbortSignal,
+): Promise<Sha256> {
+  const components = { manifest: federation.content, blobs };
+  try {
+    return await aggregateBlobs(effect, components, signal);
+  } catch (error) {
+    if (!(error instanceof LostUpdate)) throw error;
+    const sender = ledger.senderOf(error.blob);
+    await client.fetch(error.blob, { from: sender === undefined ? [] : [sender], signal }).catch(() => {
+      throw error;
+    });
+    return aggregateBlobs(effect, components, signal);
+  }
+}
+
+/** Node's timers take at most 2^31 - 1 ms; a longer wait goes on in pieces. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+const clockAlarm: Alarm = (at, ring) => {
+  let timer: NodeJS.Timeout;
+  const wait = (): void => {
+    const left = at - Date.now();
+    timer = setTimeout(left > LONGEST_TIMER ? wait : ring, Math.min(Math.max(left, 0), LONGEST_TIMER));
+  };
+  wait();
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+};

@@ -1,0 +1,191 @@
+/**
+ * A participant's line to its aggregator: finding one that the manifest names, and asking it things.
+ *
+ * Addresses come from the manifest, from a ticket or from the DHT, and are hints all the same: the transport proves
+ * the key that answers, the manifest says which keys are aggregators, and every reply is signed by one of them.
+ */
+import { PrefmeshError } from '../../protocol/errors.ts';
+import type { Identity, ParticipantId } from '../../protocol/identity.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { OpenedManifest } from '../../protocol/manifest.ts';
+import type { MessageType, Payload } from '../../protocol/messages.ts';
+import { openEnvelope, sealMessage } from '../../protocol/opening.ts';
+import type { OpenedMessage } from '../../protocol/opening.ts';
+import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
+import { ReplayWindow } from '../../protocol/replay.ts';
+import { within } from '../network/deadline.ts';
+import { findProviders } from '../network/discovery.ts';
+import type { FederationClient } from '../network/federation/client.ts';
+import type { Host } from '../network/host.ts';
+import { MessageHeaders } from './messageHeaders.ts';
+
+type Request = 'join' | 'leave' | 'round-query' | 'update' | 'receipt-query';
+type Reply = 'joined' | 'round-terms' | 'acknowledgement';
+/** What a request says besides its header. */
+export type RequestBody<Type extends Request> = Omit<Payload<Type>, keyof Payload<'leave'>>;
+
+export interface AggregatorLinkComponents {
+  readonly federation: OpenedManifest;
+  readonly identity: Identity;
+  readonly host: Host;
+  readonly client: FederationClient;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Told when an aggregator was reached that was not before. */
+  readonly onFound: (aggregator: ParticipantId, through: 'address' | 'dht') => void;
+}
+
+export class AggregatorLink {
+  readonly #components: AggregatorLinkComponents;
+  readonly #headers: MessageHeaders;
+  readonly #replay = new ReplayWindow();
+  readonly #aggregators: ReadonlySet<ParticipantId>;
+  #current: ParticipantId | undefined;
+
+  constructor(components: AggregatorLinkComponents) {
+    this.#components = components;
+    this.#headers = new MessageHeaders(components.federation.hash, components.now);
+    this.#aggregators = new Set(components.federation.content.aggregators.map(({ id }) => id));
+  }
+
+  /** The aggregator that was reached last. */
+  get current(): ParticipantId | undefined {
+    return this.#current;
+  }
+
+  isAggregator(peer: ParticipantId): boolean {
+    return this.#aggregators.has(peer);
+  }
+
+  /**
+   * An aggregator of the manifest that answers: the one from before, else the manifest's in their order, else what
+   * the DHT knows. It is held on to from then on. Throws FEDERATION_NOT_FOUND.
+   */
+  async locate(signal?: AbortSignal): Promise<ParticipantId> {
+    const { federation, host, onFound } = this.#components;
+    if (this.#current !== undefined && host.connectedPeers.includes(this.#current)) return this.#current;
+    for (const { id, addresses } of federation.content.aggregators) {
+      const known = id === this.#current || host.connectedPeers.includes(id);
+      const targets = [...(known ? [id] : []), ...addresses.map((address) => withPeer(address, id))];
+      for (const target of targets) {
+        try {
+          await host.connect(target, signal ? { signal } : {});
+        } catch (error) {
+          if (signal?.aborted) throw error;
+          continue; // the next address, and at last the DHT
+        }
+        host.hold(target);
+        return this.#found(id, 'address', onFound);
+      }
+    }
+    return this.#found(await this.#locateInDht(signal), 'dht', onFound);
+  }
+
+  /**
+   * Asks the aggregator and returns what it signed in reply.
+   *
+   * @throws FEDERATION_NOT_FOUND; PEER_REFUSED and the other errors of `FederationClient`; what `openEnvelope` throws
+   *   of a reply that cannot be believed
+   */
+  async ask<Type extends Request, Answer extends Reply>(
+    type: Type,
+    round: RoundNumber,
+    body: RequestBody<Type>,
+    answers: readonly Answer[],
+    options: { readonly signal?: AbortSignal; readonly beforeSending?: (envelope: Sha256) => void } = {},
+  ): Promise<OpenedMessage<Answer>> {
+    const { federation, identity, now } = this.#components;
+    const { bytes, hash } = await this.#exchange(type, round, body, options);
+    return openEnvelope(
+      bytes,
+      {
+        types: answers,
+        federation: federation.hash,
+        recipient: identity.id,
+        request: hash,
+        isMember: (sender) => sender === this.#current,
+      },
+      now(),
+      this.#replay,
+    );
+  }
+
+  /** The envelope that answers a question for a receipt: a receipt, or a refusing acknowledgement. */
+  async askForReceipt(round: RoundNumber, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    return (await this.#exchange('receipt-query', round, {}, options)).bytes;
+  }
+
+  /** Reads an announcement. Throws what `openEnvelope` throws. */
+  openAnnouncement(bytes: Uint8Array): OpenedMessage<'announcement'> {
+    const { federation, identity, now } = this.#components;
+    return openEnvelope(
+      bytes,
+      {
+        types: ['announcement'],
+        federation: federation.hash,
+        recipient: identity.id,
+        isMember: (sender) => this.#aggregators.has(sender),
+      },
+      now(),
+      this.#replay,
+    );
+  }
+
+  async #exchange<Type extends Request>(
+    type: Type,
+    round: RoundNumber,
+    body: RequestBody<Type>,
+    { signal, beforeSending }: { readonly signal?: AbortSignal; readonly beforeSending?: (envelope: Sha256) => void },
+  ): Promise<{ bytes: Uint8Array; hash: Sha256 }> {
+    const { identity, client } = this.#components;
+    const aggregator = await this.locate(signal);
+    const payload = { ...this.#headers.next(round), recipient: aggregator, ...body } as unknown as Payload<Type>;
+    const { bytes, hash } = sealMessage(identity, type as MessageType, payload);
+    beforeSending?.(hash);
+    return { bytes: await client.request(aggregator, bytes, signal ? { signal } : {}), hash };
+  }
+
+  #found(
+    aggregator: ParticipantId,
+    through: 'address' | 'dht',
+    onFound: AggregatorLinkComponents['onFound'],
+  ): ParticipantId {
+    if (this.#current !== aggregator) onFound(aggregator, through);
+    this.#current = aggregator;
+    return aggregator;
+  }
+
+  /** The first peer that the DHT gives for the federation, answers, and is an aggregator of the manifest. */
+  async #locateInDht(signal?: AbortSignal): Promise<ParticipantId> {
+    const { federation, host } = this.#components;
+    let problem = 'the network knows no peer that serves it';
+    try {
+      return await within(LIMITS.discoveryWait.value, signal, async (either) => {
+        for await (const { id } of findProviders(host, federation.hash, either)) {
+          if (!this.#aggregators.has(id)) {
+            problem = `${id} says it serves it, and the manifest does not name it`;
+            continue;
+          }
+          try {
+            await host.connect(id, { signal: either });
+          } catch (error) {
+            if (either.aborted) throw error;
+            problem = error instanceof PrefmeshError ? error.message : String(error);
+            continue;
+          }
+          host.hold(id);
+          return id;
+        }
+        throw either.reason;
+      });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new PrefmeshError('FEDERATION_NOT_FOUND', { federation: federation.hash, problem }, { cause: error });
+    }
+  }
+}
+
+/** An address that ends in the peer id, so that no other key may answer there. */
+function withPeer(address: string, id: ParticipantId): string {
+  return address.includes('/p2p/') ? address : `${address.replace(/\/$/, '')}/p2p/${id}`;
+}

@@ -1,0 +1,186 @@
+/**
+ * Following the federation by its receipts: each is fetched, checked, and only then its adapter adopted.
+ *
+ * In full, the aggregate is recomputed from the updates that went into it, so that the aggregator is believed for
+ * nothing but the choice of whom it listened to; `receipt` alone checks signatures, terms, the chain and the own
+ * update, and saves the download of the others' updates.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isPrefmeshError } from '../../protocol/errors.ts';
+import type { PrefmeshError } from '../../protocol/errors.ts';
+import type { ParticipantId } from '../../protocol/identity.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { OpenedManifest } from '../../protocol/manifest.ts';
+import { roundNumber } from '../../protocol/names.ts';
+import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
+import { openReceipt, updateOf } from '../../protocol/receipt.ts';
+import type { OpenedReceipt } from '../../protocol/receipt.ts';
+import { decodeBlob } from '../../protocol/tensorBlob.ts';
+import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
+import { verifyReceipt } from '../../protocol/verification.ts';
+import type { VerificationContext } from '../../protocol/verification.ts';
+import type { BlobClient } from '../network/blob/client.ts';
+import type { BlobStore } from '../storage/blobs.ts';
+import type { AdapterVectorEntry } from '../training/adapterVector.ts';
+import { adoptAdapter } from './adapterFolders.ts';
+import type { AggregatorLink } from './aggregatorLink.ts';
+import type { ParticipantEvent } from './events.ts';
+import type { ParticipantStore } from './store.ts';
+
+/** How much of a round is checked: everything, or all but the arithmetic. */
+export const VERIFY_MODES = ['full', 'receipt'] as const;
+export type VerifyMode = (typeof VERIFY_MODES)[number];
+
+export interface ReceiptChainComponents {
+  readonly federation: OpenedManifest;
+  readonly id: ParticipantId;
+  readonly store: ParticipantStore;
+  readonly blobs: BlobStore;
+  readonly client: BlobClient;
+  readonly link: AggregatorLink;
+  readonly table: readonly AdapterVectorEntry[];
+  /** Where the federation's PEFT folders go. */
+  readonly folder: string;
+  readonly verify: VerifyMode;
+  readonly onEvent: (event: ParticipantEvent) => void;
+}
+
+export class ReceiptChain {
+  readonly #components: ReceiptChainComponents;
+  #last: OpenedReceipt | null;
+
+  constructor(components: ReceiptChainComponents) {
+    this.#components = components;
+    this.#last = components.store.lastReceipt(components.federation.hash);
+  }
+
+  /** The last round that was verified; 0 before the first. */
+  get round(): RoundNumber {
+    return this.#last?.content.round ?? roundNumber(0);
+  }
+
+  /** Hash of the last verified receipt. */
+  get receipt(): Sha256 | null {
+    return this.#last?.hash ?? null;
+  }
+
+  /** The adapter that the last verified round ended with: the parent of the next one. */
+  get adapter(): Sha256 {
+    return this.#last?.content.output ?? this.#components.federation.content.adapter.initial;
+  }
+
+  /** The tensors of `adapter`, fetched if they are not here. */
+  async tensors(signal?: AbortSignal): Promise<FixedPointTensors> {
+    await this.#fetch(this.adapter, signal);
+    return decodeBlob(await this.#components.blobs.read(this.adapter));
+  }
+
+  /**
+   * Verifies and adopts every round up to `round`.
+   *
+   * @throws the first thing that is wrong with a receipt: then nothing of its round is adopted, nor can anything after
+   *   it be; errors with exit code 4 where something could not be fetched for now
+   */
+  async followTo(round: RoundNumber, signal?: AbortSignal): Promise<void> {
+    while (this.round < round) await this.#follow(roundNumber(this.round + 1), signal);
+  }
+
+  async #follow(round: RoundNumber, signal?: AbortSignal): Promise<void> {
+    const { federation, store, blobs, link, table, folder, onEvent } = this.#components;
+    const envelope = await link.askForReceipt(round, signal ? { signal } : {});
+    const fetched: Sha256[] = [];
+    const context: VerificationContext = { federation, previous: this.#last, ...this.#own(round, envelope) };
+    const { received, missing } = await this.#gather(envelope, fetched, signal);
+    const verification = verifyReceipt(
+      envelope,
+      this.#components.verify === 'full' ? { ...context, blobs: (hash) => readBlob(blobs, hash) } : context,
+    );
+    const { checked, receipt } = verification;
+    const failures = [...verification.failures, ...missing];
+    if (receipt === null || failures.length > 0) {
+      onEvent({ event: 'receipt-refused', round, codes: failures.map(({ code }) => code) });
+      throw failures[0]!;
+    }
+    const { content } = receipt;
+    const { outcome, reason, figures, output } = content;
+    onEvent({ event: 'receipt-verified', round, receipt: receipt.hash, outcome, reason, checked, figures });
+    if (outcome === 'published') {
+      const tensors = decodeBlob(await blobs.read(output));
+      const adopted = await adoptAdapter(folder, { federation, receipt: content, tensors, table });
+      store.recordReceipt(federation.hash, receipt);
+      onEvent({ event: 'adopted', round, adapter: output, folder: adopted, bytesReceived: received });
+    } else {
+      store.recordReceipt(federation.hash, receipt);
+    }
+    this.#last = receipt;
+    for (const hash of fetched) if (hash !== output) await blobs.delete(hash);
+  }
+
+  /** What this node sent in the round and was told is accepted, as the receipt ought to list it. */
+  #own(round: RoundNumber, envelope: Uint8Array): Pick<VerificationContext, 'own'> {
+    const { federation, id, store } = this.#components;
+    const update = store.update(federation.hash, round);
+    if (update?.status !== 'accepted') return {};
+    const offers = store.offers(federation.hash, round);
+    // The same update may have been offered by several messages, of which the aggregator counts the first it took.
+    const listed = opened(envelope)?.content;
+    const entry = listed && updateOf(listed, id);
+    const counted = offers.find((offer) => offer === entry?.envelope) ?? offers.at(-1)!;
+    return { own: { sender: id, envelope: counted, blob: update.blob } };
+  }
+
+  /**
+   * Fetches the blobs that the receipt speaks of, and notes those that were not here before. An update that nobody
+   * serves is left to the verification to miss; an adapter that nobody serves rightly is a failure of its own.
+   */
+  async #gather(
+    envelope: Uint8Array,
+    fetched: Sha256[],
+    signal?: AbortSignal,
+  ): Promise<{ received: number; missing: PrefmeshError[] }> {
+    const { federation, store, verify } = this.#components;
+    const missing: PrefmeshError[] = [];
+    const receipt = opened(envelope)?.content;
+    if (receipt === undefined) return { received: 0, missing };
+    const inputs = receipt.updates.filter(({ verdict }) => verdict === 'accepted').map(({ blob }) => blob);
+    const wanted = new Set(verify === 'full' ? [receipt.output, receipt.parent, ...inputs] : [receipt.output]);
+    let received = 0;
+    for (const hash of wanted) {
+      try {
+        const bytes = await this.#fetch(hash, signal);
+        if (bytes > 0) fetched.push(hash);
+        received += bytes;
+      } catch (error) {
+        if (!isPrefmeshError(error) || error.exitCode === 4) throw error;
+        if (hash === receipt.output) missing.push(error);
+      }
+    }
+    store.countBytes(federation.hash, 0, received);
+    return { received, missing };
+  }
+
+  async #fetch(hash: Sha256, signal?: AbortSignal): Promise<number> {
+    const { client, link } = this.#components;
+    const from = await link.locate(signal);
+    const options = { from: [from], maxBytes: LIMITS.blobSize.value, ...(signal && { signal }) };
+    return (await client.fetch(hash, options)).transferred;
+  }
+}
+
+function opened(envelope: Uint8Array): OpenedReceipt | undefined {
+  try {
+    return openReceipt(envelope);
+  } catch {
+    return undefined; // the verification says what is wrong with it
+  }
+}
+
+/** A stored blob at once, for the verification, which checks its hash. */
+function readBlob(blobs: BlobStore, hash: Sha256): Uint8Array | undefined {
+  try {
+    return readFileSync(join(blobs.folder, hash));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * A participant's memory, in one SQLite file: which federations it joined and on what terms, the update it made for
+ * each round, and the receipts it verified.
+ *
+ * An update is written here before it is first offered, and each message that offers it before that message is sent.
+ * So a node that is killed anywhere goes on with the same update, and never makes a second one for the same round.
+ */
+import { Database } from '../storage/database.ts';
+import type { Migration } from '../storage/database.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import { openManifest } from '../../protocol/manifest.ts';
+import type { OpenedManifest } from '../../protocol/manifest.ts';
+import type { Factor } from '../../protocol/messages.ts';
+import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
+import { openReceipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt } from '../../protocol/receipt.ts';
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    name: 'participant',
+    sql: `
+      CREATE TABLE memberships (
+        federation TEXT PRIMARY KEY, manifest BLOB NOT NULL,
+        consent TEXT NOT NULL, pairs_file TEXT NOT NULL, pairs_sha256 TEXT NOT NULL, pairs INTEGER NOT NULL,
+        model TEXT, addresses TEXT NOT NULL, invite BLOB, status TEXT NOT NULL, joined_at INTEGER NOT NULL,
+        bytes_sent INTEGER NOT NULL DEFAULT 0, bytes_received INTEGER NOT NULL DEFAULT 0, standing TEXT
+      ) STRICT;
+      CREATE TABLE updates (
+        federation TEXT NOT NULL, round INTEGER NOT NULL, factor TEXT NOT NULL, parent TEXT NOT NULL,
+        blob TEXT NOT NULL, bytes INTEGER NOT NULL, status TEXT NOT NULL, code TEXT,
+        PRIMARY KEY (federation, round)
+      ) STRICT;
+      CREATE TABLE offers (
+        federation TEXT NOT NULL, round INTEGER NOT NULL, envelope TEXT NOT NULL,
+        PRIMARY KEY (federation, envelope)
+      ) STRICT;
+      CREATE TABLE receipts (
+        federation TEXT NOT NULL, round INTEGER NOT NULL, envelope BLOB NOT NULL,
+        PRIMARY KEY (federation, round)
+      ) STRICT;
+    `,
+  },
+];
+
+/** `leaving`: the person has left, and the aggregator has not been told yet. */
+export type MembershipStatus = 'active' | 'paused' | 'leaving' | 'left';
+
+export interface Membership {
+  readonly federation: OpenedManifest;
+  /** Hash of the manifest that the person consented to. */
+  readonly consent: Sha256;
+  readonly pairs: { readonly file: string; readonly sha256: Sha256; readonly count: number };
+  /** The base model where it is not the one that the manifest's name leads to. */
+  readonly model: string | null;
+  /** Multiaddrs to enter the network by. */
+  readonly addresses: readonly string[];
+  readonly invite: Uint8Array | null;
+  readonly status: MembershipStatus;
+  readonly joinedAt: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly standing: Standing | null;
+}
+
+/** Where the federation stood when its aggregator was last heard. */
+export interface Standing {
+  readonly round: RoundNumber;
+  readonly phase: string;
+  readonly aggregator: string;
+  /** Milliseconds since 1970. */
+  readonly heardAt: number;
+}
+
+/** `made`: on disk and not acknowledged yet. */
+export interface OwnUpdate {
+  readonly round: RoundNumber;
+  readonly factor: Factor;
+  readonly parent: Sha256;
+  readonly blob: Sha256;
+  readonly bytes: number;
+  readonly status: 'made' | 'accepted' | 'refused';
+  readonly code: ErrorCode | null;
+}
+
+interface MembershipRow {
+  federation: Sha256;
+  manifest: Uint8Array;
+  consent: Sha256;
+  pairs_file: string;
+  pairs_sha256: Sha256;
+  pairs: number;
+  model: string | null;
+  addresses: string;
+  invite: Uint8Array | null;
+  status: MembershipStatus;
+  joined_at: number;
+  bytes_sent: number;
+  bytes_received: number;
+  standing: string | null;
+}
+
+export class ParticipantStore implements Disposable {
+  readonly #database: Database;
+
+  private constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** @throws DATABASE_CORRUPT, DATABASE_NEWER, DISK_FULL, STORAGE_FAILED */
+  static open(file: string, { readOnly = false }: { readonly readOnly?: boolean } = {}): ParticipantStore {
+    return new ParticipantStore(Database.open(file, { migrations: MIGRATIONS, readOnly }));
+  }
+
+  memberships(): Membership[] {
+    return this.#database.all<MembershipRow>('SELECT * FROM memberships ORDER BY joined_at').map(membershipOf);
+  }
+
+  membership(federation: Sha256): Membership | undefined {
+    const row = this.#database.get<MembershipRow>('SELECT * FROM memberships WHERE federation = ?', federation);
+    return row && membershipOf(row);
+  }
+
+  /** Joins, or joins again: with other pairs, another invite, or after leaving. What was done in its rounds stays. */
+  join(membership: Omit<Membership, 'status' | 'bytesSent' | 'bytesReceived' | 'standing'>): void {
+    const { federation, consent, pairs, model, addresses, invite, joinedAt } = membership;
+    this.#database.run(
+      `INSERT INTO memberships (federation, manifest, consent, pairs_file, pairs_sha256, pairs, model, addresses,
+         invite, status, joined_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', ?)
+       ON CONFLICT (federation) DO UPDATE SET consent = excluded.consent, pairs_file = excluded.pairs_file,
+         pairs_sha256 = excluded.pairs_sha256, pairs = excluded.pairs, model = excluded.model,
+         addresses = excluded.addresses, invite = coalesce(excluded.invite, invite), status = 'active'`,
+      federation.hash,
+      federation.bytes,
+      consent,
+      pairs.file,
+      pairs.sha256,
+      pairs.count,
+      model,
+      JSON.stringify(addresses),
+      invite,
+      joinedAt,
+    );
+  }
+
+  setStatus(federation: Sha256, status: MembershipStatus): void {
+    this.#database.run('UPDATE memberships SET status = ? WHERE federation = ?', status, federation);
+  }
+
+  setStanding(federation: Sha256, standing: Standing): void {
+    this.#database.run(
+      'UPDATE memberships SET standing = ? WHERE federation = ?',
+      JSON.stringify(standing),
+      federation,
+    );
+  }
+
+  countBytes(federation: Sha256, sent: number, received: number): void {
+    this.#database.run(
+      'UPDATE memberships SET bytes_sent = bytes_sent + ?, bytes_received = bytes_received + ? WHERE federation = ?',
+      sent,
+      received,
+      federation,
+    );
+  }
+
+  update(federation: Sha256, round: RoundNumber): OwnUpdate | undefined {
+    return this.updates(federation).find((update) => update.round === round);
+  }
+
+  updates(federation: Sha256): OwnUpdate[] {
+    return this.#database.all<OwnUpdate>(
+      `SELECT round, factor, parent, blob, bytes, status, code FROM updates WHERE federation = ? ORDER BY round`,
+      federation,
+    );
+  }
+
+  /** Binds this node to one update for the round. A second one for the same round is a fault and throws. */
+  recordUpdate(federation: Sha256, { round, factor, parent, blob, bytes }: Omit<OwnUpdate, 'status' | 'code'>): void {
+    this.#database.run(
+      `INSERT INTO updates (federation, round, factor, parent, blob, bytes, status) VALUES (?, ?, ?, ?, ?, ?, 'made')`,
+      federation,
+      round,
+      factor,
+      parent,
+      blob,
+      bytes,
+    );
+  }
+
+  /** Remembers a message that offers the round's update, before it is sent. */
+  recordOffer(federation: Sha256, round: RoundNumber, envelope: Sha256): void {
+    this.#database.run(
+      'INSERT INTO offers (federation, round, envelope) VALUES (?, ?, ?)',
+      federation,
+      round,
+      envelope,
+    );
+  }
+
+  /** The messages that offered a round's update, oldest first. */
+  offers(federation: Sha256, round: RoundNumber): Sha256[] {
+    return this.#database
+      .all<{
+        envelope: Sha256;
+      }>('SELECT envelope FROM offers WHERE federation = ? AND round = ? ORDER BY rowid', federation, round)
+      .map(({ envelope }) => envelope);
+  }
+
+  answerUpdate(federation: Sha256, round: RoundNumber, code: ErrorCode | null): void {
+    this.#database.run(
+      'UPDATE updates SET status = ?, code = ? WHERE federation = ? AND round = ?',
+      code === null ? 'accepted' : 'refused',
+      code,
+      federation,
+      round,
+    );
+  }
+
+  /** The verified receipt of the latest round, or null before the first. */
+  lastReceipt(federation: Sha256): OpenedReceipt | null {
+    const row = this.#database.get<{ envelope: Uint8Array }>(
+      'SELECT envelope FROM receipts WHERE federation = ? ORDER BY round DESC LIMIT 1',
+      federation,
+    );
+    return row ? openReceipt(row.envelope) : null;
+  }
+
+  /** Stores a receipt that was verified, and whose adapter is adopted. */
+  recordReceipt(federation: Sha256, { content, bytes }: OpenedReceipt): void {
+    this.#database.run(
+      'INSERT OR IGNORE INTO receipts (federation, round, envelope) VALUES (?, ?, ?)',
+      federation,
+      content.round,
+      bytes,
+    );
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function membershipOf(row: MembershipRow): Membership {
+  return {
+    federation: openManifest(row.manifest, row.federation),
+    consent: row.consent,
+    pairs: { file: row.pairs_file, sha256: row.pairs_sha256, count: row.pairs },
+    model: row.model,
+    addresses: JSON.parse(row.addresses) as string[],
+    invite: row.invite,
+    status: row.status,
+    joinedAt: row.joined_at,
+    bytesSent: row.bytes_sent,
+    bytesReceived: row.bytes_received,
+    standing: row.standing === null ? null : (JSON.parse(row.standing) as Standing),
+  };
+}
