@@ -19,6 +19,7 @@ const TARGETS = {
   study: ['scripts/study/main.ts'],
   bench: ['scripts/bench/main.ts'],
   build: ['scripts/build.ts'],
+  pairs: ['scripts/make-taste-pairs.ts'],
   docs: ['scripts/docs/generate.ts'],
   format: ['node_modules/prettier/bin/prettier.cjs', '--write', '.'],
 };
