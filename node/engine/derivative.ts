@@ -5,9 +5,9 @@
  * composite without a derivative of its own is differentiated through its expansion.
  */
 
-import { inTopologicalOrder, scalar, type Application, type Value } from './graph.ts';
+import { inTopologicalOrder, scalar, type Application, type Value, shapeText } from './graph.ts';
 import { add, multiply } from './operators/elementwise.ts';
-import { expand } from './operators/layout.ts';
+import { expand } from './operators/broadcasting.ts';
 
 /**
  * Gradients of the scalar `loss` by each of `variables`.
@@ -16,7 +16,7 @@ import { expand } from './operators/layout.ts';
  * costs no padding back to the whole.
  */
 export function gradients(loss: Value, variables: readonly Value[]): Value[] {
-  if (loss.shape.length !== 0) throw new Error(`gradients: the loss must be a scalar, not [${loss.shape}]`);
+  if (loss.shape.length !== 0) throw new Error(`gradients: the loss must be a scalar, not ${shapeText(loss.shape)}`);
   return backward(loss, scalar(1), variables);
 }
 

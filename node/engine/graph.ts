@@ -97,7 +97,8 @@ export function input(name: string, shape: Shape, type: ElementType = 'float32')
 }
 
 export function constant(data: Float32Array | Int32Array, shape: Shape): Constant {
-  if (sizeOf(shape) !== data.length) throw new Error(`constant: ${data.length} numbers do not fill [${shape}]`);
+  if (sizeOf(shape) !== data.length)
+    throw new Error(`constant: ${data.length} numbers do not fill ${shapeText(shape)}`);
   return { kind: 'constant', data, shape, type: data instanceof Int32Array ? 'int32' : 'float32' };
 }
 
@@ -121,6 +122,11 @@ export function sizeOf(shape: Shape): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
 
+/** `[2, 3]`, for messages. */
+export function shapeText(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((extent, axis) => extent === b[axis]);
 }
@@ -131,7 +137,7 @@ export function broadcastShape(a: Shape, b: Shape): Shape {
   return Array.from({ length: rank }, (_, axis) => {
     const x = a[axis - rank + a.length] ?? 1;
     const y = b[axis - rank + b.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) throw new Error(`shapes [${a}] and [${b}] do not broadcast`);
+    if (x !== y && x !== 1 && y !== 1) throw new Error(`shapes ${shapeText(a)} and ${shapeText(b)} do not broadcast`);
     return x === 1 ? y : x;
   });
 }

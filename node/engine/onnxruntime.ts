@@ -5,6 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -20,7 +21,7 @@ import type {
   RunOptions,
   TensorData,
 } from './executor.ts';
-import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value } from './graph.ts';
+import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value, shapeText } from './graph.ts';
 import { lowerToOnnx } from './onnx/model.ts';
 import type { FedTensor, Reply, Request } from './onnxruntimeMessages.ts';
 import { linkWeights } from './weightFolder.ts';
@@ -30,15 +31,21 @@ export class OnnxRuntimeExecutor implements Executor {
   readonly #worker: Worker;
   readonly #threads: number;
   readonly #folder: string;
-  readonly #ownFolder: boolean;
+  /** Removes the folder, where it is this executor's own. */
+  readonly #cleanUp: (() => void) | undefined;
   readonly #waiting = new Map<number, PromiseWithResolvers<Reply>>();
   #sequence = 0;
+  /** Why the worker ended, once it has. */
+  #ended: Error | undefined;
 
   private constructor(device: Device, threads: number, folder: string, ownFolder: boolean) {
     this.device = device;
     this.#threads = threads;
     this.#folder = folder;
-    this.#ownFolder = ownFolder;
+    if (ownFolder) {
+      this.#cleanUp = () => rmSync(folder, { recursive: true, force: true });
+      process.once('exit', this.#cleanUp);
+    }
     // The neighbour file, with whatever extension this one has: .ts in a clone, .js in the package.
     this.#worker = new Worker(new URL(`./onnxruntimeWorker${path.extname(import.meta.url)}`, import.meta.url));
     this.#worker.on('message', (reply: Reply) => {
@@ -92,7 +99,9 @@ export class OnnxRuntimeExecutor implements Executor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#worker.terminate();
-    if (this.#ownFolder) await rm(this.#folder, { recursive: true, force: true });
+    if (this.#cleanUp === undefined) return;
+    process.off('exit', this.#cleanUp);
+    this.#cleanUp();
   }
 
   async #run(
@@ -111,7 +120,7 @@ export class OnnxRuntimeExecutor implements Executor {
       } else if (feed.length === sizeOf(shape)) {
         fed[name] = { data: feed, shape, type };
       } else {
-        throw new Error(`input ${name} takes [${shape}], not ${feed.length} numbers`);
+        throw new Error(`input ${name} takes ${shapeText(shape)}, not ${feed.length} numbers`);
       }
     }
     const request = writes.map(({ output, into, starts }) => ({ output, into: into.id, starts }));
@@ -121,6 +130,7 @@ export class OnnxRuntimeExecutor implements Executor {
   }
 
   async #ask(request: Request): Promise<Reply> {
+    if (this.#ended !== undefined) throw this.#failure(this.#ended);
     const id = this.#sequence++;
     const answer = Promise.withResolvers<Reply>();
     this.#waiting.set(id, answer);
@@ -129,14 +139,17 @@ export class OnnxRuntimeExecutor implements Executor {
     this.#worker.postMessage({ id, request });
     const reply = await answer.promise;
     if (reply.failure === undefined) return reply;
-    throw new PrefmeshError('ENGINE_FAILED', { device: this.device, problem: firstLine(reply.failure) });
+    throw this.#failure(new Error(reply.failure));
   }
 
   #failAll(cause: Error): void {
-    for (const { reject } of this.#waiting.values()) {
-      reject(new PrefmeshError('ENGINE_FAILED', { device: this.device, problem: firstLine(cause.message) }, { cause }));
-    }
+    this.#ended ??= cause;
+    for (const { reject } of this.#waiting.values()) reject(this.#failure(this.#ended));
     this.#waiting.clear();
+  }
+
+  #failure(cause: Error): PrefmeshError {
+    return new PrefmeshError('ENGINE_FAILED', { device: this.device, problem: firstLine(cause.message) }, { cause });
   }
 }
 

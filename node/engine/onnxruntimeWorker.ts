@@ -49,7 +49,8 @@ function sessionOptions(request: Extract<Request, { kind: 'compile' }>): ort.Inf
     enableMemPattern: false,
     // An arena would hold each compiled graph's peak for good; plain allocation is as fast here and gives it back.
     enableCpuMemArena: false,
-    logSeverityLevel: 3,
+    // Failures are thrown, and told from there.
+    logSeverityLevel: 4,
     extra: {
       // Folding would turn half-precision weights into private float32 copies.
       ...(small && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),

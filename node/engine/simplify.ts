@@ -3,7 +3,7 @@
  * equal subgraphs merged. Derivatives rebuild the forward values they need; merging makes them share the forward's.
  */
 
-import { apply, inTopologicalOrder, type Application, type Value } from './graph.ts';
+import { apply, inTopologicalOrder, type Application, type Value, shapeText } from './graph.ts';
 
 /** Whether a composite stays whole. */
 export type KeepWhole = (node: Application) => boolean;
@@ -62,7 +62,7 @@ function keyOf(value: Value, numberOf: (thing: object) => number): string {
       return `weight ${value.source.file} ${value.source.offset}`;
     case 'constant': {
       const content = value.data.length <= 16 ? [...value.data].join(' ') : `#${numberOf(value.data)}`;
-      return `constant ${value.type} [${value.shape}] ${content}`;
+      return `constant ${value.type} ${shapeText(value.shape)} ${content}`;
     }
     case 'application':
       return `${value.operator.name} ${JSON.stringify(value.attributes)} ${value.inputs.map(numberOf).join(' ')}`;

@@ -6,7 +6,7 @@
  */
 
 import type { Executable, Executor } from '../engine/executor.ts';
-import { sizeOf } from '../engine/graph.ts';
+import { sizeOf, shapeText } from '../engine/graph.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { expectedTensors } from '../model/weights.ts';
@@ -63,7 +63,8 @@ export class LanguageModelTrainer {
     const weights = table.map(([name, shape]) => {
       const data = parameters.subarray(offset, (offset += sizeOf(shape)));
       const values = initial.get(name);
-      if (values?.length !== data.length) throw new Error(`initial weights: ${name} is missing or not [${shape}]`);
+      if (values?.length !== data.length)
+        throw new Error(`initial weights: ${name} is missing or not ${shapeText(shape)}`);
       data.set(values);
       return { name, shape, data };
     });

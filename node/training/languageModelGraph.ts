@@ -9,7 +9,7 @@ import { gradients } from '../engine/derivative.ts';
 import { constant, input, sizeOf, type Value } from '../engine/graph.ts';
 import { divide, multiply, negate } from '../engine/operators/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
-import { sum } from '../engine/operators/reduction.ts';
+import { sum } from '../engine/operators/broadcasting.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { headName, llamaHidden, plainProjection } from '../model/llama.ts';
 import { expectedTensors } from '../model/weights.ts';

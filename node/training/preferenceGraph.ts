@@ -11,7 +11,7 @@ import { input, sizeOf, weight as frozen, type Value } from '../engine/graph.ts'
 import { multiply } from '../engine/operators/elementwise.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
-import { sum } from '../engine/operators/reduction.ts';
+import { sum } from '../engine/operators/broadcasting.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { headName, llamaHidden, type LlamaParts } from '../model/llama.ts';
 import { adaptedProjection } from './adaptedProjection.ts';

@@ -10,7 +10,8 @@ import { apply, constant, sizeOf, type Application, type Composite, type Constan
 import { add, multiply, subtract } from '../operators/elementwise.ts';
 import { reshape, transpose } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
-import { softmax, sum } from '../operators/reduction.ts';
+import { softmax } from '../operators/softmax.ts';
+import { sum } from '../operators/broadcasting.ts';
 
 /** What is added to a score that must not count: far below any score, yet finite, so that no row can become NaN. */
 export const MASKED = -1e30;

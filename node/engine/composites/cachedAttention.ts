@@ -8,7 +8,7 @@ import { apply, type Composite, type Value } from '../graph.ts';
 import { add } from '../operators/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
-import { softmax } from '../operators/reduction.ts';
+import { softmax } from '../operators/softmax.ts';
 
 const CACHED_ATTENTION: Composite<Record<never, never>> = {
   kind: 'composite',

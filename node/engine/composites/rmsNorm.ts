@@ -4,7 +4,7 @@
 
 import { apply, scalar, type Composite, type Value } from '../graph.ts';
 import { add, divide, multiply, squareRoot, subtract } from '../operators/elementwise.ts';
-import { sum, sumTo } from '../operators/reduction.ts';
+import { sum, sumTo } from '../operators/broadcasting.ts';
 
 interface RmsNormAttributes {
   readonly epsilon: number;

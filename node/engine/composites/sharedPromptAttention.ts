@@ -11,7 +11,8 @@ import { apply, type Application, type Composite, type Value } from '../graph.ts
 import { add, multiply, subtract } from '../operators/elementwise.ts';
 import { concat, reshape, sliceAxis, transpose } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
-import { softmax, sum } from '../operators/reduction.ts';
+import { softmax } from '../operators/softmax.ts';
+import { sum } from '../operators/broadcasting.ts';
 import { attention, foldHeads, unfoldHeads } from './attention.ts';
 
 export interface SharedPromptAttributes {

@@ -7,12 +7,11 @@
  */
 
 import { apply, type Composite, type Value } from '../graph.ts';
-import { exponential, multiply, subtract } from '../operators/elementwise.ts';
+import { add, exponential, multiply, subtract } from '../operators/elementwise.ts';
 import { gatherRows, pick, scatterRows } from '../operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
-import { logSoftmax } from '../operators/reduction.ts';
-import { add } from '../operators/elementwise.ts';
+import { logSoftmax } from '../operators/softmax.ts';
 
 interface TokenLogProbsAttributes {
   /** Rows per chunk. */

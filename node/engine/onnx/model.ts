@@ -104,7 +104,11 @@ class ModelWriter implements Lowering {
 
   int64(values: readonly number[]): string {
     const raw = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-    return this.#shared(`int64 ${values}`, { extents: [values.length], elementType: ELEMENT_TYPE.int64, raw });
+    return this.#shared(`int64 ${values.join(' ')}`, {
+      extents: [values.length],
+      elementType: ELEMENT_TYPE.int64,
+      raw,
+    });
   }
 
   float32(value: number): string {

@@ -3,7 +3,7 @@
  */
 
 import { apply, broadcastShape, scalar, sizeOf, type NumericTensor, type Primitive, type Value } from '../graph.ts';
-import { sumTo } from './reduction.ts';
+import { sumTo } from './broadcasting.ts';
 
 type Plain = Record<never, never>;
 const PLAIN: Plain = {};
@@ -110,19 +110,6 @@ const SOFTPLUS = unary({
   compute: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
   derivative: (x, _y, g) => multiply(g, sigmoid(x)),
 });
-
-export const ELEMENTWISE = {
-  ADD,
-  SUBTRACT,
-  MULTIPLY,
-  DIVIDE,
-  NEGATE,
-  EXPONENTIAL,
-  LOGARITHM,
-  SQUARE_ROOT,
-  SIGMOID,
-  SOFTPLUS,
-};
 
 export const add = (a: Value, b: Value): Value => apply(ADD, [a, b], PLAIN);
 export const subtract = (a: Value, b: Value): Value => apply(SUBTRACT, [a, b], PLAIN);

@@ -88,8 +88,6 @@ const PLACE: Primitive<{ readonly columns: number }> = {
   },
 };
 
-export const INDEXING = { GATHER_ROWS, SCATTER_ROWS, PICK, PLACE };
-
 /** `table` `[rows, width]` at integer `indices` `[…]`: `[…, width]`. */
 export const gatherRows = (table: Value, indices: Value): Value => apply(GATHER_ROWS, [table, indices], {});
 

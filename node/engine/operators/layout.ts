@@ -2,14 +2,15 @@
  * Operators that move elements without changing them.
  */
 
-import { apply, sameShape, sizeOf, type Primitive, type Shape, type Value } from '../graph.ts';
-import { sumTo } from './reduction.ts';
+import { apply, sameShape, sizeOf, type Primitive, type Shape, type Value, shapeText } from '../graph.ts';
+import { forEachIndex, gatherByStrides, stridesOf } from './strides.ts';
 
 const RESHAPE: Primitive<{ readonly shape: Shape }> = {
   kind: 'primitive',
   name: 'reshape',
   infer([x], { shape }) {
-    if (sizeOf(shape) !== sizeOf(x!.shape)) throw new Error(`reshape: [${x!.shape}] does not fill [${shape}]`);
+    if (sizeOf(shape) !== sizeOf(x!.shape))
+      throw new Error(`reshape: ${shapeText(x!.shape)} does not fill ${shapeText(shape)}`);
     return { shape, type: x!.type };
   },
   derivative: (node, gradient) => [reshape(gradient, node.inputs[0]!.shape)],
@@ -21,8 +22,13 @@ const TRANSPOSE: Primitive<{ readonly order: readonly number[] }> = {
   kind: 'primitive',
   name: 'transpose',
   infer([x], { order }) {
-    if (!sameShape([...order].sort(), [...x!.shape.keys()]))
-      throw new Error(`transpose: [${order}] is no order of axes`);
+    if (
+      !sameShape(
+        [...order].sort((a, b) => a - b),
+        [...x!.shape.keys()],
+      )
+    )
+      throw new Error(`transpose: ${shapeText(order)} is no order of axes`);
     return { shape: order.map((axis) => x!.shape[axis]!), type: x!.type };
   },
   derivative({ attributes: { order } }, gradient) {
@@ -56,7 +62,8 @@ const SLICE: Primitive<SliceAttributes> = {
   name: 'slice',
   infer([x], { starts, extents }) {
     const fits = x!.shape.every((extent, axis) => starts[axis]! >= 0 && starts[axis]! + extents[axis]! <= extent);
-    if (!fits || starts.length !== x!.shape.length) throw new Error(`slice: [${starts}]+[${extents}] of [${x!.shape}]`);
+    if (!fits || starts.length !== x!.shape.length)
+      throw new Error(`slice: ${shapeText(extents)} from ${shapeText(starts)} on is not within ${shapeText(x!.shape)}`);
     return { shape: extents, type: x!.type };
   },
   derivative: (node, gradient) => [pad(gradient, node.attributes.starts, node.inputs[0]!.shape)],
@@ -134,22 +141,6 @@ const CONCAT: Primitive<{ readonly axis: number }> = {
   },
 };
 
-const EXPAND: Primitive<{ readonly shape: Shape }> = {
-  kind: 'primitive',
-  name: 'expand',
-  infer: ([x], { shape }) => ({ shape, type: x!.type }),
-  derivative: (node, gradient) => [sumTo(gradient, node.inputs[0]!.shape)],
-  lower: (lowering, [x], { attributes }) => lowering.emit('Expand', [x!, lowering.int64(attributes.shape)]),
-  evaluate([x], { shape }) {
-    const own = stridesOf(x!.shape);
-    const lead = shape.length - x!.shape.length;
-    const strides = shape.map((_, axis) => (axis < lead || x!.shape[axis - lead] === 1 ? 0 : own[axis - lead]!));
-    return gatherByStrides(x!.data, shape, strides, 0);
-  },
-};
-
-export const LAYOUT = { RESHAPE, TRANSPOSE, SLICE, PAD, CONCAT, EXPAND };
-
 export function reshape(x: Value, shape: Shape): Value {
   return sameShape(x.shape, shape) ? x : apply(RESHAPE, [x], { shape });
 }
@@ -183,42 +174,4 @@ export function concat(parts: readonly Value[], axis: number): Value {
   return parts.length === 1
     ? parts[0]!
     : apply(CONCAT, parts, { axis: axis < 0 ? axis + parts[0]!.shape.length : axis });
-}
-
-/** `x` stretched to `shape` by broadcasting. */
-export function expand(x: Value, shape: Shape): Value {
-  return sameShape(x.shape, shape) ? x : apply(EXPAND, [x], { shape });
-}
-
-function stridesOf(shape: Shape): number[] {
-  const strides = shape.map(() => 1);
-  for (let axis = shape.length - 2; axis >= 0; axis--) strides[axis] = strides[axis + 1]! * shape[axis + 1]!;
-  return strides;
-}
-
-/** Visits every index of `shape` in row order, with its place under the given strides and its running number. */
-function forEachIndex(
-  shape: Shape,
-  strides: readonly number[],
-  offset: number,
-  visit: (at: number, i: number) => void,
-) {
-  const counter = shape.map(() => 0);
-  const size = sizeOf(shape);
-  let at = offset;
-  for (let i = 0; i < size; i++) {
-    visit(at, i);
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      at += strides[axis]!;
-      if (++counter[axis]! < shape[axis]!) break;
-      at -= strides[axis]! * shape[axis]!;
-      counter[axis] = 0;
-    }
-  }
-}
-
-function gatherByStrides(data: Float64Array, shape: Shape, strides: readonly number[], offset: number): Float64Array {
-  const result = new Float64Array(sizeOf(shape));
-  forEachIndex(shape, strides, offset, (at, i) => (result[i] = data[at]!));
-  return result;
 }

@@ -2,8 +2,8 @@
  * The matrix product, with the transposes and the factor that kernels offer for free.
  */
 
-import { apply, broadcastShape, sizeOf, type Primitive, type Shape, type Value } from '../graph.ts';
-import { sumTo } from './reduction.ts';
+import { apply, broadcastShape, sizeOf, type Primitive, type Shape, type Value, shapeText } from '../graph.ts';
+import { sumTo } from './broadcasting.ts';
 
 export interface MatmulAttributes {
   /** Whether the last two axes of the operand are swapped first. */
@@ -19,7 +19,7 @@ const MATMUL: Primitive<MatmulAttributes> = {
   infer([a, b], { transposeA, transposeB }) {
     const [rows, inner] = matrixExtents(a!.shape, transposeA);
     const [innerB, columns] = matrixExtents(b!.shape, transposeB);
-    if (inner !== innerB) throw new Error(`matmul: [${a!.shape}] and [${b!.shape}] do not multiply`);
+    if (inner !== innerB) throw new Error(`matmul: ${shapeText(a!.shape)} and ${shapeText(b!.shape)} do not multiply`);
     return { shape: [...broadcastShape(a!.shape.slice(0, -2), b!.shape.slice(0, -2)), rows, columns], type: 'float32' };
   },
   derivative({ inputs, attributes: { transposeA, transposeB, alpha } }, gradient) {
@@ -74,15 +74,13 @@ const MATMUL: Primitive<MatmulAttributes> = {
   },
 };
 
-export const MATRIX = { MATMUL };
-
 /** `alpha · a b` over the last two axes; leading axes broadcast. */
 export function matmul(a: Value, b: Value, options: Partial<MatmulAttributes> = {}): Value {
   return apply(MATMUL, [a, b], { transposeA: false, transposeB: false, alpha: 1, ...options });
 }
 
 function matrixExtents(shape: Shape, transposed: boolean): [rows: number, columns: number] {
-  if (shape.length < 2) throw new Error(`matmul: [${shape}] is no matrix`);
+  if (shape.length < 2) throw new Error(`matmul: ${shapeText(shape)} is no matrix`);
   const [rows, columns] = shape.slice(-2) as [number, number];
   return transposed ? [columns, rows] : [rows, columns];
 }

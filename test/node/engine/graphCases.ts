@@ -15,7 +15,8 @@ import * as elementwise from '../../../node/engine/operators/elementwise.ts';
 import * as indexing from '../../../node/engine/operators/indexing.ts';
 import * as layout from '../../../node/engine/operators/layout.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
-import * as reduction from '../../../node/engine/operators/reduction.ts';
+import { expand, sum } from '../../../node/engine/operators/broadcasting.ts';
+import { logSoftmax, softmax } from '../../../node/engine/operators/softmax.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
 
 export interface GraphCase {
@@ -42,7 +43,6 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
   };
   const { add, subtract, multiply, divide, negate, exponential, logarithm, squareRoot, sigmoid, softplus } =
     elementwise;
-  const { sum, softmax, logSoftmax } = reduction;
   const { gatherRows, scatterRows, pick, place } = indexing;
   const heads = { heads: 2 * a, kvHeads: a };
   const [whole, part] = [of(b, c, 4 * a), of(b, c, 2 * a)];
@@ -88,7 +88,7 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
     graph('slice', [of(a + 1, b + 2, c)], (x) => layout.slice(x, [1, 1, 0], [a, b, c])),
     graph('pad', [of(a, b)], (x) => layout.pad(x, [1, 0], [a + 2, b + 1])),
     graph('concat', [of(a, b), of(a, 1), of(a, c)], (...parts) => layout.concat(parts, -1)),
-    graph('expand', [of(b, 1)], (x) => layout.expand(x, [a, b, c])),
+    graph('expand', [of(b, 1)], (x) => expand(x, [a, b, c])),
     graph('gatherRows', [of(b, c)], (x) => gatherRows(x, indices([a, 2], b))),
     graph('scatterRows', [of(a, 2, c)], (x) => scatterRows(x, indices([a, 2], b), b)),
     graph('pick', [of(a, b)], (x) => pick(x, indices([a], b))),

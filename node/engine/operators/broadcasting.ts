@@ -1,10 +1,10 @@
 /**
- * Operators along axes: sums, and the softmax family over the last axis.
+ * Stretching along axes and summing over them: each is the other's derivative.
  */
 
 import { apply, sameShape, sizeOf, type Primitive, type Shape, type Value } from '../graph.ts';
-import { multiply, subtract } from './elementwise.ts';
-import { expand, reshape } from './layout.ts';
+import { reshape } from './layout.ts';
+import { gatherByStrides, stridesOf } from './strides.ts';
 
 interface SumAttributes {
   readonly axes: readonly number[];
@@ -35,38 +35,29 @@ const SUM: Primitive<SumAttributes> = {
   },
 };
 
-const SOFTMAX: Primitive<Record<never, never>> = {
+const EXPAND: Primitive<{ readonly shape: Shape }> = {
   kind: 'primitive',
-  name: 'softmax',
-  infer: ([x]) => ({ shape: x!.shape, type: 'float32' }),
-  derivative(node, gradient) {
-    const inner = sum(multiply(gradient, node), [-1], true);
-    return [multiply(node, subtract(gradient, inner))];
+  name: 'expand',
+  infer: ([x], { shape }) => ({ shape, type: x!.type }),
+  derivative: (node, gradient) => [sumTo(gradient, node.inputs[0]!.shape)],
+  lower: (lowering, [x], { attributes }) => lowering.emit('Expand', [x!, lowering.int64(attributes.shape)]),
+  evaluate([x], { shape }) {
+    const own = stridesOf(x!.shape);
+    const lead = shape.length - x!.shape.length;
+    const strides = shape.map((_, axis) => (axis < lead || x!.shape[axis - lead] === 1 ? 0 : own[axis - lead]!));
+    return gatherByStrides(x!.data, shape, strides, 0);
   },
-  lower: (lowering, inputs) => lowering.emit('Softmax', inputs, { axis: -1 }),
-  evaluate: ([x]) => overRows(x!.data, x!.shape, (element, logSum) => Math.exp(element - logSum)),
 };
-
-const LOG_SOFTMAX: Primitive<Record<never, never>> = {
-  kind: 'primitive',
-  name: 'logSoftmax',
-  infer: ([x]) => ({ shape: x!.shape, type: 'float32' }),
-  derivative(node, gradient) {
-    return [subtract(gradient, multiply(softmax(node.inputs[0]!), sum(gradient, [-1], true)))];
-  },
-  lower: (lowering, inputs) => lowering.emit('LogSoftmax', inputs, { axis: -1 }),
-  evaluate: ([x]) => overRows(x!.data, x!.shape, (element, logSum) => element - logSum),
-};
-
-export const REDUCTIONS = { SUM, SOFTMAX, LOG_SOFTMAX };
 
 /** Sum over `axes` (negative ones count from the end); `keepAxes` leaves them with extent 1. */
 export function sum(x: Value, axes: readonly number[], keepAxes = false): Value {
   return apply(SUM, [x], { axes: axes.map((axis) => (axis < 0 ? axis + x.shape.length : axis)), keepAxes });
 }
 
-export const softmax = (x: Value): Value => apply(SOFTMAX, [x], {});
-export const logSoftmax = (x: Value): Value => apply(LOG_SOFTMAX, [x], {});
+/** `x` stretched to `shape` by broadcasting. */
+export function expand(x: Value, shape: Shape): Value {
+  return sameShape(x.shape, shape) ? x : apply(EXPAND, [x], { shape });
+}
 
 /** The adjoint of broadcasting: sums over the axes along which a value of `shape` was stretched. */
 export function sumTo(x: Value, shape: Shape): Value {
@@ -80,17 +71,4 @@ export function sumTo(x: Value, shape: Shape): Value {
 
 function reducedShape(shape: Shape, axes: readonly number[], keepAxes: boolean): Shape {
   return shape.flatMap((extent, axis) => (axes.includes(axis) ? (keepAxes ? [1] : []) : [extent]));
-}
-
-/** Maps each element with the log-sum-exp of its row (last axis). */
-function overRows(data: Float64Array, shape: Shape, map: (element: number, logSum: number) => number): Float64Array {
-  const width = shape.at(-1)!;
-  const result = new Float64Array(data.length);
-  for (let start = 0; start < data.length; start += width) {
-    const row = data.subarray(start, start + width);
-    const peak = row.reduce((a, b) => Math.max(a, b), -Infinity);
-    const logSum = peak + Math.log(row.reduce((total, element) => total + Math.exp(element - peak), 0));
-    for (let i = 0; i < width; i++) result[start + i] = map(row[i]!, logSum);
-  }
-  return result;
 }
