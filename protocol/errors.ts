@@ -735,6 +735,13 @@ export const ERRORS = {
     explain:
       'The aggregator answered the request to join with a signed refusal. Its code says why: the key is not on the list, the invite is used, expired or missing, there are too few pairs, or the federation is full.',
   },
+  FACTOR_DIFFERS: {
+    exit: 3,
+    what: '{folder}: tensor {tensor} is not the same as in the others',
+    fix: 'combine adapters that were trained on the named factor alone, or use another rule',
+    explain:
+      'The mean of one LoRA factor is the mean of the products only where the other factor is the same for all. A rule that combines one factor refuses adapters whose other factor differs.',
+  },
   TERMS_REFUSED: {
     exit: 5,
     what: 'the aggregator asks for a round that does not follow from what was verified: {problem}',

@@ -43,6 +43,11 @@ export function participantOf(peer: PeerId): ParticipantId {
   return parseParticipantId(peer.toString());
 }
 
+/** As `participantOf`, or undefined for a peer whose name is none of ours. */
+export function asParticipant(peer: PeerId): ParticipantId | undefined {
+  return peer.type === 'Ed25519' ? participantOf(peer) : undefined;
+}
+
 /** The protocol's identity as libp2p wants it: seed and public key, 64 bytes. */
 export function libp2pKey(identity: Identity): Ed25519PrivateKey {
   const { d } = identity.privateKey.export({ format: 'jwk' });

@@ -4,7 +4,8 @@
  *
  * Gossip multiplies every byte by the number of neighbours, so nothing large travels here: what is announced is
  * fetched as a blob or by a request. Gossip forgets what it has seen after two minutes, so the caller keeps its own
- * table against replays.
+ * table against replays. Gossip is best effort: what is published while a peer is just connecting may pass it by, so
+ * an announcement saves time but nothing may depend on it; whoever must know asks.
  */
 import { type Message, type PublishResult, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { PeerId } from '@libp2p/interface';

@@ -16,7 +16,7 @@ import { type ExitCode, PrefmeshError, isPrefmeshError } from '../../protocol/er
 import type { ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Sha256 } from '../../protocol/names.ts';
-import { participantOf, peerIn } from './addresses.ts';
+import { asParticipant, peerIn } from './addresses.ts';
 import { backoff, within } from './deadline.ts';
 import type { FederationClient } from './federation/client.ts';
 import type { Host } from './host.ts';
@@ -96,10 +96,11 @@ export async function* findProviders(host: Host, federation: Sha256, signal: Abo
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
       for await (const { id, multiaddrs } of host.libp2p.contentRouting.findProviders(content, { signal })) {
-        if (id.toString() === host.id) continue;
+        const peer = asParticipant(id);
+        if (peer === undefined || peer === host.id) continue;
         await host.libp2p.peerStore.merge(id, { multiaddrs });
         const addresses = new Set(multiaddrs.map((address) => withPeer(address, id)));
-        yield { id: participantOf(id), addresses: [...addresses] };
+        yield { id: peer, addresses: [...addresses] };
       }
     } catch (error) {
       if (!signal.aborted) host.log.debug({ problem: networkProblem(error) }, 'providers not found yet');

@@ -10,14 +10,15 @@ import { InvalidDataLengthError, InvalidDataLengthLengthError, lpStream } from '
 import type { z } from 'zod';
 import { type WireValue, decode, encode } from '../../protocol/codec.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import { isDeadline, networkProblem } from './problem.ts';
 import { within } from './deadline.ts';
 
 export interface FrameBounds {
   /** Largest frame that is read (bytes). */
   readonly maxFrame: number;
-  /** Largest number of bytes that may wait unread; a peer that sends more is cut off. Default: two frames. */
-  readonly maxBuffered?: number;
+  /** Frames that may wait unread; a peer that sends more is cut off. Default 1. */
+  readonly framesAhead?: number;
 }
 
 export interface FrameOptions {
@@ -44,7 +45,7 @@ export class Frames {
     this.#lengthPrefixed = lpStream(stream, {
       maxDataLength: bounds.maxFrame,
       maxLengthLength: LENGTH_BYTES,
-      maxBufferSize: (bounds.maxBuffered ?? 2 * bounds.maxFrame) + LENGTH_BYTES,
+      maxBufferSize: LIMITS.streamUnread.value + (bounds.framesAhead ?? 1) * (bounds.maxFrame + LENGTH_BYTES),
     });
   }
 
@@ -94,6 +95,7 @@ export class Frames {
     if (signal?.aborted) return error;
     if (error instanceof InvalidDataLengthError || error instanceof InvalidDataLengthLengthError) {
       const { maxFrame: limit } = this.#bounds;
+      this.#stream.pause(); // what follows is never read; the answer to it can still be written
       return new PrefmeshError('OVERSIZED', { what, bytes: `more than ${limit}`, limit }, { cause: error });
     }
     if (isDeadline(error)) {

@@ -25,6 +25,7 @@ import type { Identity, ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import {
   type PeerAddress,
+  asParticipant,
   libp2pKey,
   parseListenAddress,
   parsePeerAddress,
@@ -99,7 +100,7 @@ export class Host implements AsyncDisposable {
   }
 
   get connectedPeers(): ParticipantId[] {
-    return this.libp2p.getPeers().map(participantOf);
+    return this.libp2p.getPeers().flatMap((peer) => asParticipant(peer) ?? []);
   }
 
   /** Waits until one bootstrap node is connected. @throws BOOTSTRAP_UNREACHABLE after `wait` ms */

@@ -158,8 +158,7 @@ export class BlobClient {
     resumed: { at: number },
   ): Promise<number> {
     const { stream, peer } = await this.#host.openStream(target, BLOB_PROTOCOL, signal === undefined ? {} : { signal });
-    const maxBuffered = (LIMITS.blobDepth.value + 1) * BLOB_REPLY_BYTES;
-    const frames = new Frames(stream, peer, { maxFrame: BLOB_REPLY_BYTES, maxBuffered });
+    const frames = new Frames(stream, peer, { maxFrame: BLOB_REPLY_BYTES, framesAhead: LIMITS.blobDepth.value });
     const wait = this.#wait;
     try {
       await frames.write({ t: 'head', id: hash }, { what: 'blob request', wait, signal });

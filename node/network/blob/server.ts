@@ -58,8 +58,7 @@ export class BlobServer implements AsyncDisposable {
   }
 
   async #serve(stream: Stream, peer: ParticipantId): Promise<void> {
-    const maxBuffered = LIMITS.blobRequestsAhead.value * BLOB_REQUEST_BYTES;
-    const frames = new Frames(stream, peer, { maxFrame: BLOB_REQUEST_BYTES, maxBuffered });
+    const frames = new Frames(stream, peer, { maxFrame: BLOB_REQUEST_BYTES });
     await using open = new OpenBlob(this.#store);
     const wait = LIMITS.blobReadWait.value;
     try {

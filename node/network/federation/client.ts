@@ -1,6 +1,7 @@
 /**
  * The participant's side of the federation protocol. What comes back is bytes: the caller checks their signature.
  */
+import { PrefmeshError } from '../../../protocol/errors.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
 import type { Sha256 } from '../../../protocol/names.ts';
 import type { PeerAddress } from '../addresses.ts';
@@ -26,6 +27,9 @@ export class FederationClient {
    *   OVERSIZED, MALFORMED
    */
   async request(aggregator: PeerAddress, envelope: Uint8Array, options: RequestOptions = {}): Promise<Uint8Array> {
+    const limit = LIMITS.message.value;
+    if (envelope.length > limit)
+      throw new PrefmeshError('OVERSIZED', { what: 'message', bytes: envelope.length, limit });
     return this.#exchange(aggregator, { t: 'message', envelope }, 'message', options);
   }
 

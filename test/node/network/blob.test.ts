@@ -291,7 +291,7 @@ describe('the blob server', () => {
     const cut = eventOf(stream, 'close');
     const frames = new Frames(stream, pair.first.id, { maxFrame: 2 * MiB });
     const flood = async () => {
-      for (let n = 0; n < 5_000; n++) {
+      for (let n = 0; n < 20_000; n++) {
         await frames.write({ t: 'get', id: hash, chunk: n % 16 }, { what: 'request', wait: 10_000 });
       }
     };
