@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   adapter: async () => (await import('./node/commands/adapter.ts')).adapterCommand(),
   evaluate: async () => (await import('./node/commands/evaluate.ts')).evaluateCommand(),
   federation: async () => (await import('./aggregator/commands/federation.ts')).federationCommand(),
+  aggregate: async () => (await import('./aggregator/commands/aggregate.ts')).aggregateCommand(),
   aggregator: async () => (await import('./aggregator/commands/aggregator.ts')).aggregatorCommand(),
   node: async () => (await import('./node/commands/node.ts')).nodeCommand(),
 };

@@ -16,7 +16,7 @@ import type { Payload } from '../protocol/messages.ts';
 import { openEnvelope, sealMessage } from '../protocol/opening.ts';
 import type { OpenedMessage } from '../protocol/opening.ts';
 import { roundTermsOf } from '../protocol/roundState.ts';
-import type { UpdateOffer } from '../protocol/roundState.ts';
+import type { FederationState, UpdateOffer } from '../protocol/roundState.ts';
 import type { AggregatorEvent } from './events.ts';
 import type { Ledger } from './ledger.ts';
 import type { Rounds } from './rounds.ts';
@@ -97,31 +97,30 @@ export class Requests {
   }
 
   #join(message: OpenedMessage<'join'>): Uint8Array {
-    const { federation, ledger, rounds, now, onEvent } = this.#components;
+    const { federation, ledger, rounds, now } = this.#components;
     const { sender, payload, hash } = message;
-    const known = rounds.state.members[sender] !== undefined;
     try {
       const context = { federation, now: now(), usedBy: (serial: string) => ledger.usedBy(serial) };
       const invite = checkJoin({ sender, invite: payload.invite, pairsBucket: payload.pairsBucket }, context);
       const used = invite && { serial: invite.content.serial, participant: sender, inviter: invite.sender };
       const event = { type: 'joined', at: now(), participant: sender, request: hash } as const;
-      const code = rounds.feed(event, used ? { invite: used } : undefined);
+      const code = rounds.feed(event, used ? { invite: used } : undefined, (state) => {
+        return { event: 'joined', participant: sender, pairsBucket: payload.pairsBucket, members: memberCount(state) };
+      });
       if (code) return this.#refuse(message, code);
     } catch (error) {
       if (!isPrefmeshError(error)) throw error;
       return this.#refuse(message, error.code);
     }
-    if (!known) {
-      const members = Object.keys(rounds.state.members).length;
-      onEvent({ event: 'joined', participant: sender, pairsBucket: payload.pairsBucket, members });
-    }
     return this.#reply(message, 'joined', {});
   }
 
   #leave(message: OpenedMessage<'leave'>): Uint8Array {
-    const { rounds, now, onEvent } = this.#components;
-    rounds.feed({ type: 'left', at: now(), participant: message.sender, request: message.hash });
-    onEvent({ event: 'left', participant: message.sender, members: Object.keys(rounds.state.members).length });
+    const { rounds, now } = this.#components;
+    const { sender, hash } = message;
+    rounds.feed({ type: 'left', at: now(), participant: sender, request: hash }, undefined, (state) => {
+      return { event: 'left', participant: sender, members: memberCount(state) };
+    });
     return this.#reply(message, 'acknowledgement', { verdict: 'accepted', code: null });
   }
 
@@ -150,7 +149,7 @@ export class Requests {
   }
 
   async #consider(message: OpenedMessage<'update'>, signal: AbortSignal): Promise<Uint8Array> {
-    const { federation, rounds, now, takeUpdate, onEvent } = this.#components;
+    const { federation, rounds, now, takeUpdate } = this.#components;
     const { sender, payload, hash, bytes } = message;
     const { round, factor, parent, blob, pairsBucket, table } = payload;
     const offer: UpdateOffer = {
@@ -185,21 +184,13 @@ export class Requests {
       return refuse(error.code);
     }
     // The blob is on disk; with this commit the acceptance is too, and only then is it signed.
-    const code = rounds.feed({ type: 'update-accepted', at: now(), offer }, { update: { ...row, code: null } });
-    if (code) return this.#refuse(message, code);
-    const state = rounds.state;
-    const [accepted, cohort] =
-      'accepted' in state && state.round === round ? [state.accepted.length, state.cohort.length] : [0, 0];
-    onEvent({
-      event: 'update-accepted',
-      round,
-      participant: sender,
-      blob,
-      bytes: payload.bytes,
-      norm,
-      accepted,
-      cohort,
+    const commitment = { update: { ...row, code: null } };
+    const code = rounds.feed({ type: 'update-accepted', at: now(), offer }, commitment, (state) => {
+      const [accepted, cohort] = 'accepted' in state ? [state.accepted.length, state.cohort.length] : [0, 0];
+      const { bytes: size } = offer;
+      return { event: 'update-accepted', round, participant: sender, blob, bytes: size, norm, accepted, cohort };
     });
+    if (code) return this.#refuse(message, code);
     return this.#reply(message, 'acknowledgement', { verdict: 'accepted', code: null });
   }
 
@@ -213,4 +204,8 @@ export class Requests {
     const header = { ...headers.next(rounds.state.round), recipient: message.sender, request: message.hash };
     return sealMessage(identity, type, { ...header, ...body } as unknown as Payload<Type>).bytes;
   }
+}
+
+function memberCount({ members }: FederationState): number {
+  return Object.keys(members).length;
 }

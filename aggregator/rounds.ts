@@ -80,19 +80,25 @@ export class Rounds implements AsyncDisposable {
 
   /**
    * Feeds one event. What `alongside` holds is committed with the state that the event brings about, if it brings
-   * about any.
+   * about any; `tell` makes the news of it, which go out before the news of what follows.
    * Returns the code with which the event's request is to be answered: null when accepted, undefined for an event
    * that has no request.
    */
-  feed(event: RoundEvent, alongside?: Commitment): ErrorCode | null | undefined {
+  feed(
+    event: RoundEvent,
+    alongside?: Commitment,
+    tell?: (state: FederationState) => AggregatorEvent,
+  ): ErrorCode | null | undefined {
     const before = this.#state;
     const { state, effects } = step(before, event);
     if (state !== before) this.#components.ledger.commit(state, alongside);
     this.#state = state;
+    const code = effects.find((effect) => effect.type === 'answer')?.code;
+    if (tell && state !== before && !code) this.#components.onEvent(tell(state));
     this.#tellOfOpening(before, state);
     this.#carryOut(effects);
     this.#setAlarm();
-    return effects.find((effect) => effect.type === 'answer')?.code;
+    return code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -35,6 +35,27 @@ export const ERRORS = {
     fix: 'run the same command again to go on',
     explain: 'The command was stopped by Ctrl-C or a termination signal and ended cleanly.',
   },
+  DEMO_PROCESS_FAILED: {
+    exit: 1,
+    what: 'the {name} of the demo ended early: {problem}',
+    fix: 'read the reason above; run the demo again, on a machine with 3 GiB of free memory',
+    explain:
+      'The demo runs an aggregator and its participants as processes of their own. One of them ended before the federation was done; the message holds the error that it printed.',
+  },
+  DEMO_FOLDER_IN_USE: {
+    exit: 2,
+    what: '{folder} holds files that no demo wrote',
+    fix: 'pass --out with a new folder, or empty this one',
+    explain:
+      'The demo replaces what an earlier demo left in its output folder, and nothing else. It knows its own folders by the file .prefmesh-demo.',
+  },
+  DEMO_ADAPTERS_DIFFER: {
+    exit: 5,
+    what: 'the participants of the demo hold different adapters: {hashes}',
+    fix: 'report it with the demo folder: all who verified the same receipts must hold the same adapter',
+    explain:
+      'Every participant of the demo verifies every receipt and adopts the adapter it names, so all must end with the same bytes. The demo compares their hashes and ends here when they differ.',
+  },
   USAGE: {
     exit: 2,
     what: '{problem}',
