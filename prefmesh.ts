@@ -11,6 +11,7 @@ import { PrefmeshError, isPrefmeshError } from './protocol/errors.ts';
 
 /** Each command and where it is, loaded only when it is called or listed. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./aggregator/commands/demo.ts')).demoCommand(),
   score: async () => (await import('./node/commands/score.ts')).scoreCommand(),
   train: async () => (await import('./node/commands/train.ts')).trainCommand(),
   generate: async () => (await import('./node/commands/generate.ts')).generateCommand(),
