@@ -36,13 +36,13 @@ export function trainCommand(): Command {
 async function train(options: TrainCommandOptions): Promise<void> {
   const output = new Output(options);
   const run = await prepareRun(options, output);
-  const { checkpoint, settings, terms, training, start, totalSteps } = run;
+  const { checkpoint, settings, terms, training, start, plan } = run;
   const saved = options.resume ? await loadTraining(run.out, runHash(run), start.vector.length) : null;
   if (options.resume && saved === null) output.human(`note: nothing to resume in ${run.out}; starting anew`);
   await saveRecord(run);
   output.human(
     `training rank ${start.rank} on ${start.targets.join(', ')} of ${checkpoint.name}, on ${settings.device}: ` +
-      `${training.pairs.length} pairs, ${totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, beta ${terms.beta}`,
+      `${training.pairs.length} pairs, ${plan.totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, beta ${terms.beta}`,
   );
 
   await using policy = await Policy.open({ ...settings, checkpoint, layout: start, scale: start.alpha / start.rank });
@@ -71,12 +71,13 @@ async function trainAndWatch(
   output: Output,
   saved: SavedTraining | null,
 ): Promise<{ vector: Float32Array; step: number }> {
-  const { out, settings, terms, training, watched, start, totalSteps, evaluateEvery, checkpointEvery, earlyStop } = run;
+  const { out, settings, terms, training, watched, start, evaluateEvery, checkpointEvery, earlyStop } = run;
+  const { totalSteps } = run.plan;
   const signal = commandSignal();
-  const reference = await referenceOf(run, policy, training.pairs, output);
+  const reference = await referenceOf(run, policy, training.pairs, run.plan.firstEpoch(), output);
   const watch = watched && {
     pairs: watched.pairs,
-    reference: await referenceOf(run, policy, watched.pairs, output),
+    reference: await referenceOf(run, policy, watched.pairs, [[...watched.pairs.keys()]], output),
     beta: terms.beta,
   };
   const hash = runHash(run);
@@ -137,6 +138,7 @@ async function referenceOf(
   { checkpoint, settings, anchor }: TrainingRun,
   policy: Policy,
   pairs: readonly TokenizedPair[],
+  batches: readonly (readonly number[])[],
   output: Output,
 ): Promise<LogProbs> {
   const scale = anchor && anchor.alpha / anchor.rank;
@@ -150,6 +152,7 @@ async function referenceOf(
   const reference = await referenceLogProbs(anchored ?? policy, pairs, identity, {
     cacheFolder: settings.cacheFolder,
     adapter: anchor?.vector ?? null,
+    batches,
     signal: commandSignal(),
     onProgress: (done) => progress.update(done),
   });

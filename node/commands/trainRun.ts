@@ -36,7 +36,7 @@ export interface TrainingRun {
   readonly start: Adapter;
   /** The reference adapter; null for the bare base. */
   readonly anchor: Adapter | null;
-  readonly totalSteps: number;
+  readonly plan: BatchPlan;
   /** Steps between two evaluations: those between checkpoints, else an epoch. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number | null;
@@ -75,7 +75,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
     watched,
     start: startingAdapter(options, checkpoint.config, given),
     anchor,
-    totalSteps: plan.totalSteps,
+    plan,
     evaluateEvery: checkpointEvery ?? plan.stepsPerEpoch,
     checkpointEvery,
     earlyStop,
@@ -127,7 +127,7 @@ export async function saveRecord(run: TrainingRun): Promise<void> {
     prefmesh: packageVersion(),
     model: run.checkpoint.name,
     counts: run.training.counts,
-    totalSteps: run.totalSteps,
+    totalSteps: run.plan.totalSteps,
     ...courseOf(run),
   };
   await naming(run.out, () => mkdir(run.out, { recursive: true }));

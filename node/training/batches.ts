@@ -47,6 +47,11 @@ export class BatchPlan {
     for (let i = 0; i < effective.length; i += batchSize) micro.push(effective.slice(i, i + batchSize));
     return micro;
   }
+
+  /** All micro-batches of the first time through the pairs. */
+  firstEpoch(): number[][] {
+    return Array.from({ length: this.stepsPerEpoch }, (_, step) => this.step(step)).flat();
+  }
 }
 
 /** Tokens a pair takes with its prompt shared between the two completions. */

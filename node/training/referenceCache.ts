@@ -30,8 +30,13 @@ export interface ReferenceOptions {
   /** Flat vector of the reference adapter, in the policy's layout; null for the bare base. */
   readonly adapter?: Float32Array | null;
   readonly signal?: AbortSignal;
-  /** Told how many of the missing pairs are done. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /**
+   * Which pairs, by index, are given to the policy at once; each pair in one batch. Rounding differs with the company
+   * a pair runs in, so give the batches that the policy will be compared in: margins then begin at exactly zero.
+   */
+  readonly batches?: Iterable<readonly number[]>;
+  /** Told how many pairs are done. */
+  readonly onProgress?: (done: number) => void;
 }
 
 /** Figures of one pair: chosen, rejected, in nats. */
@@ -40,28 +45,30 @@ type Row = readonly [number, number];
 /** Changes when the way figures are computed does, so that older files are left alone. */
 const VERSION = 1;
 
-/** Pairs given to the policy at once, between two reports of progress. */
-const CHUNK = 128;
-
 /** Summed log-probabilities of the pairs under the reference, from the cache where it has them. */
 export async function referenceLogProbs(
   policy: Policy,
   pairs: readonly TokenizedPair[],
   identity: ReferenceIdentity,
-  { cacheFolder, adapter = null, signal, onProgress }: ReferenceOptions = {},
+  { cacheFolder, adapter = null, batches = [[...pairs.keys()]], signal, onProgress }: ReferenceOptions = {},
 ): Promise<LogProbs> {
   const file = cacheFolder === undefined ? undefined : join(cacheFolder, fileName(identity));
   const known = file === undefined ? new Map<string, Row>() : await readRows(file);
+  const alreadyKnown = known.size;
   const keys = pairs.map(pairKey);
-  const missing = pairs.filter((_, i) => !known.has(keys[i]!));
 
-  for (let start = 0; start < missing.length; start += CHUNK) {
-    const chunk = missing.slice(start, start + CHUNK);
-    const { chosen, rejected } = await policy.logProbs(chunk, adapter, signal === undefined ? {} : { signal });
-    for (const [i, pair] of chunk.entries()) known.set(pairKey(pair), [chosen[i]!, rejected[i]!]);
-    onProgress?.(start + chunk.length, missing.length);
+  let done = 0;
+  for (const batch of batches) {
+    const missing = batch.filter((i) => !known.has(keys[i]!));
+    if (missing.length > 0) {
+      const asked = missing.map((i) => pairs[i]!);
+      const { chosen, rejected } = await policy.logProbs(asked, adapter, signal === undefined ? {} : { signal });
+      for (const [row, i] of missing.entries()) known.set(keys[i]!, [chosen[row]!, rejected[row]!]);
+    }
+    done += batch.length;
+    onProgress?.(done);
   }
-  if (file !== undefined && missing.length > 0) await writeRows(file, cacheFolder!, known);
+  if (file !== undefined && known.size > alreadyKnown) await writeRows(file, cacheFolder!, known);
 
   const rows = keys.map((key) => known.get(key)!);
   return { chosen: Float64Array.from(rows, ([chosen]) => chosen), rejected: Float64Array.from(rows, (row) => row[1]) };

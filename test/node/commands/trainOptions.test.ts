@@ -28,7 +28,7 @@ describe('options of prefmesh train', () => {
     assert.deepEqual(trainingTerms(parse(), config), {
       loss: 'sigmoid',
       beta: 0.1,
-      learningRate: 5e-4,
+      learningRate: 1e-3,
       schedule: 'cosine',
       warmup: 0.1,
       maxGradNorm: 1,

@@ -31,15 +31,19 @@ describe('reference log-probabilities', () => {
     adapter?: Float32Array,
   ) {
     let asked = 0;
-    const onProgress = (_: number, total: number) => (asked = total);
+    const counting = {
+      logProbs: async (...given: Parameters<Policy['logProbs']>) => {
+        asked += given[0].length;
+        return policy.logProbs(...given);
+      },
+    } as Policy;
     const figures = await referenceLogProbs(
-      policy,
+      counting,
       pairs,
       { ...identity, ...changes },
       {
         cacheFolder,
         adapter: adapter ?? null,
-        onProgress,
       },
     );
     return { ...figures, asked };
@@ -58,6 +62,21 @@ describe('reference log-probabilities', () => {
     assert.deepEqual([first.asked, again.asked], [2, 1]);
     assert.deepEqual([again.chosen[0], again.chosen[2]], [first.chosen[1], first.chosen[0]], 'to the last bit');
     assert.equal((await ask([pair('x', 9), pair('y', 4, 5)], {}, folder.path)).asked, 0);
+  });
+
+  it('are computed in the batches asked for, so that rounding is as in training', async () => {
+    const pairs = [pair('a', 4, 5), pair('b', 6), pair('c', 4, 5, 9, 10)];
+    const seen: string[][] = [];
+    const watching = {
+      logProbs: (...given: Parameters<Policy['logProbs']>) => {
+        seen.push(given[0].map(({ id }) => id));
+        return policy.logProbs(...given);
+      },
+    } as Policy;
+    const { chosen } = await referenceLogProbs(watching, pairs, identity, { batches: [[2, 0], [1]] });
+    assert.deepEqual(seen, [['c', 'a'], ['b']]);
+    const together = await policy.logProbs([pairs[2]!, pairs[0]!], null);
+    assert.deepEqual([chosen[2], chosen[0]], [...together.chosen]);
   });
 
   it('are kept apart by where prompt and completions begin', async () => {
