@@ -241,6 +241,13 @@ export const ERRORS = {
     fix: 'use the newer prefmesh that wrote it',
     explain: 'Schemas only move forward. An older program would misread what a newer one stored, so it refuses.',
   },
+  DEVICE_WRONG: {
+    exit: 5,
+    what: 'device {device} computes wrong values: {value} of the self-test is off by {error}',
+    fix: 'use --device cpu, or update the driver of the device and try again',
+    explain:
+      'Before a device other than the CPU is used, a small training step runs on it and is compared with a plain evaluation. Some drivers and kernels are silently wrong; training on them would neither fail nor learn, so the device is refused.',
+  },
   ENGINE_FAILED: {
     exit: 1,
     what: 'the training engine failed on device {device}: {problem}',

@@ -139,9 +139,14 @@ export const LIMITS = {
     why: 'what a stream holds unread; twice the window, so that it never overflows',
   },
   dialWait: {
-    value: 15_000,
+    value: 30_000,
     unit: 'ms',
-    why: 'a connection with encryption over a slow mobile network stands within it',
+    why: 'an encrypted connection or a stream stands within it, over a slow network or on a machine that is training',
+  },
+  streamUnsent: {
+    value: 256 * KiB,
+    unit: 'bytes',
+    why: 'what may wait for a slow reader beyond what its window allows',
   },
   bootstrapWait: {
     value: 30_000,

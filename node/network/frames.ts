@@ -9,6 +9,7 @@ import type { Stream } from '@libp2p/interface';
 import { InvalidDataLengthError, InvalidDataLengthLengthError, lpStream } from '@libp2p/utils';
 import type { z } from 'zod';
 import { type WireValue, decode, encode } from '../../protocol/codec.ts';
+import { lengthPrefixed } from '../../protocol/envelope.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { isDeadline, networkProblem } from './problem.ts';
@@ -68,11 +69,14 @@ export class Frames {
     return decode(bytes, schema, { what, maxBytes: this.#bounds.maxFrame });
   }
 
-  /** Writes a frame; resolves when the muxer has taken it. @throws PEER_SILENT, STREAM_CUT */
+  /**
+   * Writes a frame; resolves when the muxer has taken it but for `LIMITS.streamUnsent`, which a remote that reads slowly
+   * may make the longest part. @throws PEER_SILENT, STREAM_CUT
+   */
   async write(value: WireValue, { what, wait, signal }: FrameOptions): Promise<void> {
     const bytes = encode(value);
     try {
-      await within(wait, signal, (either) => this.#lengthPrefixed.write(bytes, { signal: either }));
+      await within(wait, signal, () => this.#send(lengthPrefixed(bytes)));
     } catch (error) {
       throw this.#failure(error, what, wait, signal);
     }
@@ -89,6 +93,30 @@ export class Frames {
 
   abort(reason: string): void {
     this.#stream.abort(new Error(reason));
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    const stream = this.#stream;
+    const taken = Promise.withResolvers<void>();
+    // libp2p sends on from its buffer in a microtask of its own after each `drain`; look after that.
+    const look = () =>
+      queueMicrotask(() => {
+        if (stream.writeBufferLength <= LIMITS.streamUnsent.value) taken.resolve();
+      });
+    const onClose = ({ error }: { readonly error?: Error }) =>
+      taken.reject(error ?? new Error('the stream was closed'));
+    stream.addEventListener('drain', look);
+    stream.addEventListener('idle', look);
+    stream.addEventListener('close', onClose);
+    try {
+      stream.send(bytes);
+      look();
+      await taken.promise;
+    } finally {
+      stream.removeEventListener('drain', look);
+      stream.removeEventListener('idle', look);
+      stream.removeEventListener('close', onClose);
+    }
   }
 
   #failure(error: unknown, what: string, wait: number, signal: AbortSignal | undefined): unknown {

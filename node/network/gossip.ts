@@ -47,12 +47,14 @@ export function admitTopic(service: GossipSub, topic: string): void {
   allowedTopics.add(topic);
   score.params.topics[topic] = createTopicScoreParams({
     topicWeight: 1,
-    // Announcements are rare, so nobody is expected to deliver a number of them per second.
+    // Announcements are rare: nobody earns by time or owes a number of deliveries a second.
+    timeInMeshWeight: 0,
     meshMessageDeliveriesWeight: 0,
     meshFailurePenaltyWeight: 0,
-    // Three invalid messages and a peer is graylisted (its score falls below -80); one is forgotten within minutes.
-    invalidMessageDeliveriesWeight: -10,
-    invalidMessageDeliveriesDecay: 0.97,
+    // The penalty is 20 times the square of the count: at the third invalid message a peer is graylisted (below -80)
+    // and no longer read, for 40 seconds; after six minutes all is forgotten.
+    invalidMessageDeliveriesWeight: -20,
+    invalidMessageDeliveriesDecay: 0.99,
   });
 }
 

@@ -223,7 +223,12 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
         maxConnections: (options.role === 'aggregator' ? LIMITS.connectionsAggregator : LIMITS.connections).value,
         inboundConnectionThreshold: terms.connectionsPerHost,
         maxIncomingPendingConnections: LIMITS.pendingConnections.value,
+        // Its own bounds are 6 and 10 s, which a machine that trains with all its cores exceeds.
         dialTimeout: LIMITS.dialWait.value,
+        addressDialTimeout: LIMITS.dialWait.value,
+        inboundUpgradeTimeout: LIMITS.dialWait.value,
+        inboundStreamProtocolNegotiationTimeout: LIMITS.dialWait.value,
+        outboundStreamProtocolNegotiationTimeout: LIMITS.dialWait.value,
       },
       // A remote whose event loop is busy for seconds misses pings; its connection is worth more than a fast verdict.
       connectionMonitor: { abortConnectionOnPingFailure: false },

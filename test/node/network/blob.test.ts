@@ -19,6 +19,7 @@ import { LIMITS } from '../../../protocol/limits.ts';
 import { sha256 } from '../../../protocol/names.ts';
 import { scratchFolder } from '../storage/scratch.ts';
 import { assertServes, frame, refusalTo } from './garbage.ts';
+import { readSlowly } from './slowReader.ts';
 import { eventOf, startBehindProxy, startHost, startPair } from './hosts.ts';
 
 const MiB = 1024 * 1024;
@@ -298,6 +299,27 @@ describe('the blob server', () => {
     await assert.rejects(Promise.all([flood(), cut.then(() => Promise.reject(new Error('cut')))]));
     assert.ok(answered <= 8, `${answered} chunks`);
     await assertServes(pair.second, pair.first.id);
+  });
+
+  it('holds little for a peer that asks for much and reads it slowly', async () => {
+    await using pair = await startPair();
+    await using at = await openStore();
+    const hash = await at.store.put(randomBytes(MiB));
+    let answered = 0;
+    await using _server = await BlobServer.start(
+      { host: pair.first, store: at.store },
+      {
+        mayRead: () => {
+          answered += 1;
+          return true;
+        },
+      },
+    );
+    const { stream } = await pair.second.openStream(pair.first.id, BLOB_PROTOCOL);
+    const reading = readSlowly(stream, 24 * MiB, () => answered * MiB);
+    for (let n = 0; n < 24; n++) stream.send(frame(encode({ t: 'get', id: hash, chunk: 0 })));
+    await reading;
+    stream.abort(new Error('enough'));
   });
 
   it('answers garbage with a code and lives', async () => {

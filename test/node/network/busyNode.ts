@@ -1,0 +1,10 @@
+// A host that blocks its event loop for eight seconds when told to, as a large computation on the main thread would.
+import { once } from 'node:events';
+import { startHost } from './hosts.ts';
+
+const host = await startHost({ role: 'aggregator' });
+process.stdout.write(`${host.addresses[0]}\n`);
+await once(process.stdin, 'data');
+const end = performance.now() + 8_000;
+while (performance.now() < end);
+setImmediate(() => process.stdout.write('was busy\n'));
