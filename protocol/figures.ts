@@ -2,7 +2,8 @@
  * What an aggregator measures of a round's adapter, and the gate that decides on it.
  *
  * A pair is correct when the implicit-reward margin of its chosen answer is positive, a tie when it is zero
- * (Rafailov et al. 2023, section 4). Counts are whole, so that the gate decides the same everywhere.
+ * (Rafailov et al. 2023, section 4). Counts are whole, so that a loss of
+ * exactly what the gate allows is not a matter of rounding.
  */
 import { z } from 'zod';
 
@@ -29,14 +30,16 @@ const winRateSchema = z.strictObject({
   ties: count,
 });
 
-export const evaluationFiguresSchema = z.strictObject({
-  /** On the evaluation set: reported, decides nothing. */
-  evaluation: setFiguresSchema,
-  /** On the root set: the round's adapter, and the one it started from. */
-  root: setFiguresSchema,
-  rootParent: setFiguresSchema,
-  winRate: winRateSchema.nullable(),
-});
+export const evaluationFiguresSchema = z
+  .strictObject({
+    /** On the evaluation set: reported, decides nothing. */
+    evaluation: setFiguresSchema,
+    /** On the root set: the round's adapter, and the one it started from. */
+    root: setFiguresSchema,
+    rootParent: setFiguresSchema,
+    winRate: winRateSchema.nullable(),
+  })
+  .refine(({ root, rootParent }) => root.pairs === rootParent.pairs, { error: 'figures of two different root sets' });
 
 export type SetFigures = z.infer<typeof setFiguresSchema>;
 export type EvaluationFigures = z.infer<typeof evaluationFiguresSchema>;
@@ -48,5 +51,6 @@ export function preferenceAccuracy({ pairs, correct, ties }: SetFigures): number
 
 /** Preference accuracy on the root set that the round loses, in percentage points; negative when it gains. */
 export function rootLossPoints({ root, rootParent }: EvaluationFigures): number {
-  return 100 * (preferenceAccuracy(rootParent) - preferenceAccuracy(root));
+  const halfPairsLost = 2 * rootParent.correct + rootParent.ties - 2 * root.correct - root.ties;
+  return (50 * halfPairsLost) / root.pairs;
 }

@@ -14,9 +14,10 @@ import { decode } from './codec.ts';
 import { checkSignature, decodeEnvelope, envelopeHash } from './envelope.ts';
 import { isPrefmeshError, PrefmeshError } from './errors.ts';
 import { rootLossPoints } from './figures.ts';
+import type { EvaluationFigures } from './figures.ts';
 import type { ParticipantId } from './identity.ts';
 import { LIMITS } from './limits.ts';
-import type { OpenedManifest } from './manifest.ts';
+import type { Manifest, OpenedManifest } from './manifest.ts';
 import { MESSAGES } from './messages.ts';
 import type { Sha256 } from './names.ts';
 import { openReceipt, inputsRoot, updateOf } from './receipt.ts';
@@ -141,6 +142,7 @@ function checkTerms(receipt: Receipt, { content: manifest }: OpenedManifest): vo
   demand(published === (receipt.reason === null), 'an outcome without its reason, or the other way round');
   demand(!published || accepted.length >= manifest.quorum, 'published without its quorum');
   demand(!published || receipt.figures !== null, 'published without figures');
+  demand(receipt.figures === null || areOfTheSets(receipt.figures, manifest), 'figures of other sets of pairs');
   demand(!published || !gated, 'published although the gate refuses');
   demand((receipt.reason === 'GATE_REFUSED') === (!published && gated), 'the gate has decided otherwise');
   demand((receipt.reason === 'QUORUM_MISSED') === accepted.length < manifest.quorum, 'the quorum says otherwise');
@@ -221,6 +223,10 @@ function recompute(
     });
   }
   return 1 + accepted.length;
+}
+
+function areOfTheSets({ evaluation, root }: EvaluationFigures, { evaluation: sets }: Manifest): boolean {
+  return evaluation.pairs === sets.evaluationSet.pairs && root.pairs === sets.rootSet.pairs;
 }
 
 /** The hash of what the updates give, or null when their sum leaves the range of the integers. */

@@ -78,8 +78,9 @@ describe('identity', () => {
 
   it('refuses what is not the name of an Ed25519 key', () => {
     const rsa = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
+    const otherKind = encodeBase58(Buffer.concat([Buffer.from('002408021220', 'hex'), publicKeyOf(identity(5).id)]));
     const tooLong = identity(5).id + '1';
-    for (const text of ['', '1', '0OIl', rsa, tooLong, 'x'.repeat(100_000)]) {
+    for (const text of ['', '1', '0OIl', rsa, otherKind, tooLong, 'x'.repeat(100_000)]) {
       assertRefused(() => parseParticipantId(text), 'BAD_IDENTITY');
     }
     assertRefused(() => identityFromSeed(new Uint8Array(31)), 'BAD_IDENTITY');

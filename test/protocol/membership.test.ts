@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { sealDocument } from '../../protocol/documents.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import type { ParticipantId } from '../../protocol/identity.ts';
-import { openInvite, parseInviteText, signInvite } from '../../protocol/invite.ts';
+import { inviteSchema, openInvite, parseInviteText, signInvite } from '../../protocol/invite.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { checkJoin, checkPairs } from '../../protocol/membership.ts';
 import type { JoinRequest } from '../../protocol/membership.ts';
@@ -61,6 +62,9 @@ describe('invite', () => {
     }
     const byStranger = parseInviteText(signInvite(stranger, terms));
     assertRefused(() => openInvite(byStranger, byInvite, NOW), 'INVITE_NOT_VALID');
+    const inAnotherName = { ...terms, inviter: owner.id, maxUses: 1 as const };
+    const { bytes } = sealDocument(aggregator, 'invite', inviteSchema, inAnotherName);
+    assertRefused(() => openInvite(bytes, byInvite, NOW), 'INVITE_NOT_VALID');
   });
 
   it('counts until it expires', () => {

@@ -462,7 +462,7 @@ describe('any order of events', () => {
     const reached = ['aggregating', 'collecting', 'evaluating', 'finished', 'open', 'published', 'training'];
     const reasons = ['GATE_REFUSED', 'OUT_OF_RANGE', 'QUORUM_MISSED'].map((reason) => `skipped ${reason}`);
     for (const phase of [...reached, ...reasons]) assert.ok(seen.has(phase), `the scripts reach ${phase}`);
-  });
+  }).timeout(300_000);
 });
 
 function checkStep(

@@ -241,7 +241,12 @@ describe('verification refuses', () => {
 
   it('an update that was sent for another round, factor or parent', () => {
     const entries = [...published.updates];
-    for (const changes of [{ round: roundNumber(2) }, { factor: 'A' as const }, { parent: hashOf('old') }]) {
+    for (const changes of [
+      { federation: hashOf('x') },
+      { round: roundNumber(2) },
+      { factor: 'A' as const },
+      { parent: hashOf('old') },
+    ]) {
       const message = updateMessage(ann, exampleUpdate(0.125), changes);
       envelopes.set(message.hash, message.bytes);
       const moved = { ...entries[0]!, envelope: message.hash };
@@ -266,10 +271,14 @@ describe('verification refuses', () => {
   });
 
   const worse = exampleFigures(60, 70);
+  const { root, rootParent } = exampleFigures();
+  const smaller = { ...exampleFigures(), root: { ...root, pairs: 90 }, rootParent: { ...rootParent, pairs: 90 } };
   const against: Record<string, Partial<Receipt>> = {
     'another rule': { aggregation: { rule: 'mean', parameters: {} } },
     'parameters that the rule has not': { aggregation: { rule: 'alternating', parameters: { power: 2 } } },
     'a cohort out of order': { cohort: published.cohort.toReversed() },
+    'more participants than the manifest allows': { cohort: [...published.cohort, stranger.id].sort() },
+    'figures of another root set': { figures: smaller },
     'an update from outside the cohort': { cohort: published.cohort.slice(1) },
     'two updates of one participant': { updates: [published.updates[0]!, ...published.updates] },
     'a refusal without its code': { updates: published.updates.map((update) => ({ ...update, code: null })) },
