@@ -24,6 +24,7 @@ import type {
 import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value, shapeText } from './graph.ts';
 import { lowerToOnnx } from './onnx/model.ts';
 import type { FedTensor, Reply, Request } from './onnxruntimeMessages.ts';
+import { testDevice } from './selfTest.ts';
 import { linkWeights } from './weightFolder.ts';
 
 export class OnnxRuntimeExecutor implements Executor {
@@ -58,11 +59,20 @@ export class OnnxRuntimeExecutor implements Executor {
     this.#worker.unref();
   }
 
+  /** Throws `ENGINE_FAILED` where the device is not there, and `DEVICE_WRONG` where it computes wrong values. */
   static async open(options: ExecutorOptions = {}): Promise<OnnxRuntimeExecutor> {
     const { device = 'cpu', threads = availableParallelism(), cacheFolder } = options;
     if (cacheFolder !== undefined) await mkdir(cacheFolder, { recursive: true });
     const folder = cacheFolder ?? (await mkdtemp(path.join(tmpdir(), 'prefmesh-')));
-    return new OnnxRuntimeExecutor(device, threads, folder, cacheFolder === undefined);
+    const executor = new OnnxRuntimeExecutor(device, threads, folder, cacheFolder === undefined);
+    if (device === 'cpu') return executor;
+    try {
+      await testDevice(executor);
+      return executor;
+    } catch (error) {
+      await executor[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Throws `ENGINE_FAILED` where the device cannot take the graph. */

@@ -1,0 +1,99 @@
+/**
+ * Whether a device computes what it should: one small block with an adapter, forward and backward, against the plain
+ * evaluator.
+ *
+ * Some providers have kernels that are silently wrong. Training on them would neither fail nor learn, so a device is
+ * tested before it is used.
+ */
+
+import { PrefmeshError } from '../../protocol/errors.ts';
+import { attention, causalMask } from './composites/attention.ts';
+import { loraLinear } from './composites/loraLinear.ts';
+import { rmsNorm } from './composites/rmsNorm.ts';
+import { rotary, rotaryTables } from './composites/rotary.ts';
+import { swiglu } from './composites/swiglu.ts';
+import { tokenLogProbs } from './composites/tokenLogProbs.ts';
+import { gradients } from './derivative.ts';
+import type { Executor } from './executor.ts';
+import { constant, input, sizeOf, type Input, type Value } from './graph.ts';
+import { add } from './operators/elementwise.ts';
+import { sum } from './operators/broadcasting.ts';
+import { reshape } from './operators/layout.ts';
+import { matmul } from './operators/matmul.ts';
+import { evaluate } from './reference.ts';
+
+/** Largest error of a gradient, relative to its norm. Float32 gives about 1e-6; half precision would still fail. */
+const TOLERANCE = 1e-4;
+
+const [BATCH, TIME, WIDTH, HEADS, RANK, VOCABULARY] = [2, 3, 8, 2, 2, 11];
+
+/** Throws `DEVICE_WRONG` where the executor's values are not those of the plain evaluator. */
+export async function testDevice(executor: Executor): Promise<void> {
+  const { inputs, outputs } = block();
+  const feeds = Object.fromEntries(
+    inputs.map(({ name, shape }, at) => [
+      name,
+      Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(7 * i + 3 * at + 1) / 2),
+    ]),
+  );
+  const executable = await executor.compile(outputs);
+  const actual = await executable.run(feeds);
+  await executable.dispose();
+  const expected = evaluate(Object.values(outputs), feeds);
+  for (const [i, name] of Object.keys(outputs).entries()) {
+    const error = relativeError(actual[name]!, expected[i]!.data);
+    // Written so that an error that is not a number fails too.
+    if (!(error <= TOLERANCE)) {
+      throw new PrefmeshError('DEVICE_WRONG', { device: executor.device, value: name, error: error.toExponential(1) });
+    }
+  }
+}
+
+function block(): { inputs: Input[]; outputs: Record<string, Value> } {
+  const rows = BATCH * TIME;
+  const inputs: Input[] = [];
+  const matrix = (name: string, ...shape: number[]): Input => {
+    inputs.push(input(name, shape));
+    return inputs.at(-1)!;
+  };
+  const x = matrix('x', rows, WIDTH);
+  const norm = matrix('norm', WIDTH);
+  const [q, k, v] = [matrix('q', WIDTH, WIDTH), matrix('k', WIDTH / 2, WIDTH), matrix('v', WIDTH / 2, WIDTH)];
+  const [a, b] = [matrix('lora A', RANK, WIDTH), matrix('lora B', WIDTH, RANK)];
+  const [gate, up, head] = [
+    matrix('gate', WIDTH, WIDTH),
+    matrix('up', WIDTH, WIDTH),
+    matrix('head', VOCABULARY, WIDTH),
+  ];
+
+  const positions = constant(
+    Int32Array.from({ length: rows }, (_, i) => i % TIME),
+    [BATCH, TIME],
+  );
+  const tables = rotaryTables(TIME, WIDTH / HEADS, 10_000);
+  const inTime = (value: Value, width: number): Value => reshape(value, [BATCH, TIME, width]);
+  const normed = rmsNorm(x, norm, 1e-5);
+  const queries = rotary(inTime(loraLinear(normed, q, a, b, { scale: 2 }), WIDTH), positions, tables, HEADS);
+  const keys = rotary(inTime(matmul(normed, k, { transposeB: true }), WIDTH / 2), positions, tables, HEADS / 2);
+  const values = inTime(matmul(normed, v, { transposeB: true }), WIDTH / 2);
+  const attended = attention(queries, keys, values, causalMask(TIME), { heads: HEADS, kvHeads: HEADS / 2 });
+  const hidden = add(x, reshape(attended, [rows, WIDTH]));
+  const gated = swiglu(matmul(hidden, gate, { transposeB: true }), matmul(hidden, up, { transposeB: true }));
+  const targets = constant(
+    Int32Array.from({ length: rows }, (_, i) => (5 * i) % VOCABULARY),
+    [rows],
+  );
+  const loss = sum(tokenLogProbs(gated, head, targets, { chunk: 4 }), [0]);
+  const slopes = gradients(loss, inputs);
+  const outputs = Object.fromEntries(inputs.map(({ name }, i) => [`gradient by ${name}`, slopes[i]!]));
+  return { inputs, outputs: { loss, ...outputs } };
+}
+
+function relativeError(actual: ArrayLike<number>, expected: Float64Array): number {
+  let [difference, size] = [0, 0];
+  for (const [i, value] of expected.entries()) {
+    difference += (actual[i]! - value) ** 2;
+    size += value ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
