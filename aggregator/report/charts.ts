@@ -80,7 +80,7 @@ function tasteChart(figures: readonly ReportFigures[], x: number[]): Chart {
 }
 
 function winRateChart(figures: readonly ReportFigures[], x: number[]): Chart[] {
-  const judge = figures.find(({ winRate }) => winRate !== null)?.winRate?.judge;
+  const judge = figures.slice(1).find(({ winRate }) => winRate !== null)?.winRate?.judge;
   if (judge === undefined) return [];
   return [
     {
