@@ -19,7 +19,7 @@ export async function readSlowly(stream: Stream, total: number, sent: () => numb
     queueMicrotask(() => stream.pause()); // not at once: pausing while `resume` dispatches leaves the muxer running
     setTimeout(() => {
       if (sent() - received > 6 * MiB) done.reject(new Error(`${sent() - received} bytes ahead`));
-      stream.resume();
+      if (stream.readStatus === 'paused') stream.resume();
     }, 100);
   });
   stream.addEventListener('close', ({ error }) => {
