@@ -1,7 +1,7 @@
 /**
  * The options of `prefmesh train`, and how they become the terms of a run.
  */
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { expectedTensors } from '../model/weights.ts';

@@ -34,10 +34,8 @@ describe('prefmesh train', () => {
       const inputs = ['--model', oracle(name, 'model'), '--pairs', oracle(name, 'pairs.jsonl')];
       const course = ['--steps', '5', '--batch-size', '4', '--shuffle', 'false', '--learning-rate', `${expected.lr}`];
       const flat = ['--schedule', 'constant', '--warmup', '0', '--beta', `${expected.beta}`];
-      const steps = jsonLines<StepMetrics>(
-        ...['train', ...inputs, '--init-adapter', oracle(name, 'adapter'), '--out', out, '--home', home],
-        ...['--threads', '1', ...course, ...flat],
-      );
+      const folders = ['--init-adapter', oracle(name, 'adapter'), '--out', out, '--home', home];
+      const steps = jsonLines<StepMetrics>('train', ...inputs, ...folders, '--threads', '1', ...course, ...flat);
       assert.equal(steps.length, 5);
       assert.deepEqual(Object.keys(steps[0]!), [
         'step',

@@ -5,7 +5,7 @@ const pairs = (count: number) =>
   Array.from({ length: count }, (_, i) => ({
     id: String(i),
     prompt: [1],
-    chosen: new Array<number>(1 + ((i * 7) % 5)).fill(2),
+    chosen: Array.from({ length: 1 + ((i * 7) % 5) }, () => 2),
     rejected: [3],
   }));
 
