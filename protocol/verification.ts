@@ -142,7 +142,7 @@ function checkTerms(receipt: Receipt, { content: manifest }: OpenedManifest): vo
   demand(published === (receipt.reason === null), 'an outcome without its reason, or the other way round');
   demand(!published || accepted.length >= manifest.quorum, 'published without its quorum');
   demand(!published || receipt.figures !== null, 'published without figures');
-  demand(receipt.figures === null || areOfTheSets(receipt.figures, manifest), 'figures of other sets of pairs');
+  demand(receipt.figures === null || fitTheSets(receipt.figures, manifest), 'figures of more pairs than the sets have');
   demand(!published || !gated, 'published although the gate refuses');
   demand((receipt.reason === 'GATE_REFUSED') === (!published && gated), 'the gate has decided otherwise');
   demand((receipt.reason === 'QUORUM_MISSED') === accepted.length < manifest.quorum, 'the quorum says otherwise');
@@ -225,8 +225,9 @@ function recompute(
   return 1 + accepted.length;
 }
 
-function areOfTheSets({ evaluation, root }: EvaluationFigures, { evaluation: sets }: Manifest): boolean {
-  return evaluation.pairs === sets.evaluationSet.pairs && root.pairs === sets.rootSet.pairs;
+/** Pairs whose prompt leaves no room for an answer are left out, so there may be fewer. */
+function fitTheSets({ evaluation, root }: EvaluationFigures, { evaluation: sets }: Manifest): boolean {
+  return evaluation.pairs <= sets.evaluationSet.pairs && root.pairs <= sets.rootSet.pairs;
 }
 
 /** The hash of what the updates give, or null when their sum leaves the range of the integers. */

@@ -272,13 +272,13 @@ describe('verification refuses', () => {
 
   const worse = exampleFigures(60, 70);
   const { root, rootParent } = exampleFigures();
-  const smaller = { ...exampleFigures(), root: { ...root, pairs: 90 }, rootParent: { ...rootParent, pairs: 90 } };
+  const larger = { ...exampleFigures(), root: { ...root, pairs: 101 }, rootParent: { ...rootParent, pairs: 101 } };
   const against: Record<string, Partial<Receipt>> = {
     'another rule': { aggregation: { rule: 'mean', parameters: {} } },
     'parameters that the rule has not': { aggregation: { rule: 'alternating', parameters: { power: 2 } } },
     'a cohort out of order': { cohort: published.cohort.toReversed() },
     'more participants than the manifest allows': { cohort: [...published.cohort, stranger.id].sort() },
-    'figures of another root set': { figures: smaller },
+    'figures of more pairs than the root set has': { figures: larger },
     'an update from outside the cohort': { cohort: published.cohort.slice(1) },
     'two updates of one participant': { updates: [published.updates[0]!, ...published.updates] },
     'a refusal without its code': { updates: published.updates.map((update) => ({ ...update, code: null })) },
