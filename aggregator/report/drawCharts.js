@@ -97,7 +97,7 @@
         ],
         cursor: { points: { size: 8 }, drag: { x: false, y: false } },
         legend: { live: true },
-        hooks: { ready: [showLatest], setCursor: [showLatest] },
+        hooks: { setCursor: [showLatest] },
       },
       data,
       holder,
