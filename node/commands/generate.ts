@@ -90,12 +90,20 @@ class TextStream {
 
   add(token: number): void {
     this.#tokens.push(token);
-    this.finish(this.#tokenizer.decode(this.#tokens).replace(/\uFFFD+$/, ''));
+    const text = this.#tokenizer.decode(this.#tokens).replace(/\uFFFD+$/, '');
+    if (text.startsWith(this.#shown)) this.#show(text);
   }
 
-  /** Writes what of `text` has not been written yet. */
+  /** Writes what of the whole text has not been written; all of it anew where a decoder rewrote its past. */
   finish(text: string): void {
-    if (!text.startsWith(this.#shown)) return; // a decoder that rewrites its past; the whole is shown at the end
+    if (!text.startsWith(this.#shown)) {
+      this.#write('\n');
+      this.#shown = '';
+    }
+    this.#show(text);
+  }
+
+  #show(text: string): void {
     this.#write(text.slice(this.#shown.length));
     this.#shown = text;
   }
