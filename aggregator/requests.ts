@@ -180,8 +180,8 @@ export class Requests {
     } catch (error) {
       if (!isPrefmeshError(error)) throw error;
       // What could not be pulled may come another time: it says nothing about the update.
-      if (error.exitCode === 4) return this.#refuse(message, 'BLOB_UNAVAILABLE');
-      return refuse(error.code);
+      const pulled = error.exitCode !== 4 && error.code !== 'PEER_REFUSED';
+      return pulled ? refuse(error.code) : this.#refuse(message, 'BLOB_UNAVAILABLE');
     }
     // The blob is on disk; with this commit the acceptance is too, and only then is it signed.
     const commitment = { update: { ...row, code: null } };

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeStatus } from '../../node/participant/status.ts';
+import type { Sha256 } from '../../protocol/names.ts';
+import { openReceipt, signReceipt } from '../../protocol/receipt.ts';
+import { decodeBlob, encodeBlob } from '../../protocol/tensorBlob.ts';
+import { isPrefmeshError } from '../../protocol/errors.ts';
+import { FederationFixture } from './federationFixture.ts';
+import { LyingAggregator, type Lies } from './lyingAggregator.ts';
+import { killRunning } from './program.ts';
+
+/** A round with a participant under an aggregator that lies: how the participant ends, and what it holds. */
+async function underLies(liesFor: (fixture: FederationFixture) => Lies) {
+  using fixture = await FederationFixture.make({ participants: 1, rounds: 1 });
+  await using liar = await LyingAggregator.start(fixture, liesFor(fixture));
+  await fixture.join('ada', liar.address);
+  const ada = fixture.participant('ada');
+  const failure = await ada.failure();
+  const refused = ada.events.filter((event) => event.event === 'receipt-refused');
+  const { federations } = await nodeStatus(fixture.path('ada'));
+  const { verifiedRound, folder } = federations[0]!;
+  return { ...failure, codes: refused[0]?.codes, verifiedRound, folder };
+}
+
+/** Another adapter than the honest one: its first value is one step off. */
+async function oneStepOff(
+  honest: Sha256,
+  blobs: { read(hash: Sha256): Promise<Uint8Array>; put(bytes: Uint8Array): Promise<Sha256> },
+) {
+  const adapter = decodeBlob(await blobs.read(honest));
+  const values = adapter.values.slice();
+  values[0]! += 1;
+  return blobs.put(encodeBlob({ ...adapter, values }));
+}
+
+/** Changes what is a receipt, signed anew by the aggregator itself, and passes on everything else. */
+function changingReceipt(
+  fixture: FederationFixture,
+  change: (receipt: ReturnType<typeof openReceipt>['content']) => object,
+) {
+  return (honest: Uint8Array): Uint8Array => {
+    try {
+      const { content } = openReceipt(honest);
+      return signReceipt(fixture.owner, { ...content, ...change(content) } as typeof content).bytes;
+    } catch (error) {
+      if (isPrefmeshError(error, 'UNEXPECTED_TYPE')) return honest;
+      throw error;
+    }
+  };
+}
+
+describe('a participant of an aggregator that lies', function () {
+  this.timeout(240_000);
+  afterEach(killRunning);
+
+  const notAdopted = { exit: 5, verifiedRound: 0, folder: null };
+
+  it('does not adopt an adapter that its updates do not give', async () => {
+    const outcome = await underLies(() => ({ aggregate: (honest, _effect, blobs) => oneStepOff(honest, blobs) }));
+    assert.deepEqual(outcome, { ...notAdopted, code: 'WRONG_AGGREGATE', codes: ['WRONG_AGGREGATE'] });
+  });
+
+  it('does not adopt an adapter without its own acknowledged update', async () => {
+    const outcome = await underLies((fixture) => ({
+      answer: changingReceipt(fixture, ({ updates }) => ({
+        updates: updates.map((update) => ({ ...update, verdict: 'refused', code: 'NORM_EXCEEDED' })),
+      })),
+    }));
+    assert.equal(outcome.exit, 5);
+    assert.equal(outcome.verifiedRound, 0);
+    assert.ok(outcome.codes?.includes('NOT_INCLUDED'), String(outcome.codes));
+  });
+
+  it('does not adopt bytes that are not the adapter of the receipt', async () => {
+    const outcome = await underLies((fixture) => ({
+      aggregate: (honest) => {
+        // The file changes under its name, as a bad disk or a meddling hand would have it.
+        const file = join(fixture.path('liar-blobs'), honest);
+        const bytes = readFileSync(file);
+        bytes[bytes.length - 1]! ^= 1;
+        writeFileSync(file, bytes);
+        return Promise.resolve(honest);
+      },
+    }));
+    assert.equal(outcome.exit, 5);
+    assert.equal(outcome.verifiedRound, 0);
+    assert.ok(outcome.codes?.includes('BLOB_MISMATCH'), String(outcome.codes));
+  });
+
+  it('does not follow a receipt that hangs on another one', async () => {
+    const outcome = await underLies((fixture) => ({
+      answer: changingReceipt(fixture, () => ({ previous: fixture.federation.hash })),
+    }));
+    assert.deepEqual(outcome, { ...notAdopted, code: 'BROKEN_CHAIN', codes: ['BROKEN_CHAIN'] });
+  });
+
+  it('does not follow a receipt whose signature is not good', async () => {
+    const outcome = await underLies((fixture) => {
+      const resign = changingReceipt(fixture, () => ({}));
+      return {
+        answer: (honest) => {
+          const answer = resign(honest);
+          if (answer !== honest) answer[answer.length - 1]! ^= 1;
+          return answer;
+        },
+      };
+    });
+    assert.deepEqual(outcome, { ...notAdopted, code: 'BAD_SIGNATURE', codes: ['BAD_SIGNATURE'] });
+  });
+});
