@@ -269,4 +269,9 @@ export const LIMITS = {
     unit: 'ms',
     why: 'between two rounds of telling the network, when many peers connect at once',
   },
+  connectionPingEvery: {
+    value: 10_000,
+    unit: 'ms',
+    why: 'keeps connections from looking idle and measures their round trip',
+  },
 } as const satisfies Record<string, Limit>;

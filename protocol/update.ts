@@ -64,10 +64,10 @@ export function dequantize(tensors: FixedPointTensors, entries: readonly VectorE
 }
 
 /** L2 norm in units of the weights, summed in float64 in the order of the values: the same on every machine. */
-export function norm(tensors: FixedPointTensors): number {
+export function norm({ values, bits }: FixedPointTensors): number {
   let squares = 0;
-  for (const value of tensors.values) squares += value * value;
-  return Math.sqrt(squares) * 2 ** -tensors.bits;
+  for (let i = 0; i < values.length; i++) squares += values[i]! * values[i]!;
+  return Math.sqrt(squares) * 2 ** -bits;
 }
 
 /** Which factor of a LoRA pair a tensor is, by its PEFT name. Throws WRONG_TENSOR_TABLE when it is none. */

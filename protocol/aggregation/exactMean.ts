@@ -16,10 +16,16 @@ export function exactMean(vectors: Iterable<Int32Array>, length: number): Int32A
     if ((count += 1) > LIMITS.participants.value) {
       throw new PrefmeshError('TOO_MANY_UPDATES', { limit: LIMITS.participants.value });
     }
-    for (let i = 0; i < length; i++) sums[i]! += vector[i]!;
+    addTo(sums, vector);
   }
   if (count === 0) throw new PrefmeshError('NO_UPDATES', {});
-  return Int32Array.from(sums, (sum) => divideHalfAwayFromZero(sum, count));
+  const mean = new Int32Array(length);
+  for (let i = 0; i < length; i++) mean[i] = divideHalfAwayFromZero(sums[i]!, count);
+  return mean;
+}
+
+function addTo(sums: Float64Array, vector: Int32Array): void {
+  for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + vector[i]!;
 }
 
 /** sum / count for an integer |sum| < 2^43 and 1 <= count <= 2^10: the float64 quotient is then never off by one. */
