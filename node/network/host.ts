@@ -50,6 +50,8 @@ export interface HostOptions {
   readonly announce?: readonly string[];
   /** Multiaddrs of nodes to enter the network by. They are dialled until they answer, and again when lost. */
   readonly bootstrap?: readonly string[];
+  /** Pause between pings on a connection (ms). */
+  readonly pingEvery?: number;
   readonly log: Logger;
 }
 
@@ -231,7 +233,10 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
         outboundStreamProtocolNegotiationTimeout: LIMITS.dialWait.value,
       },
       // A remote whose event loop is busy for seconds misses pings; its connection is worth more than a fast verdict.
-      connectionMonitor: { abortConnectionOnPingFailure: false },
+      connectionMonitor: {
+        abortConnectionOnPingFailure: true,
+        pingInterval: options.pingEvery ?? LIMITS.connectionPingEvery.value,
+      },
       services: {
         identify: identify(),
         ping: ping(),

@@ -202,7 +202,7 @@ describe('a node that is busy for eight seconds', () => {
     this.timeout(40_000);
     const child = spawn(process.execPath, [BUSY_NODE], { stdio: ['pipe', 'pipe', 'inherit'] });
     const [first] = (await once(child.stdout, 'data')) as [Buffer];
-    await using host = await startHost({ bootstrap: [first.toString().trim()] });
+    await using host = await startHost({ bootstrap: [first.toString().trim()], pingEvery: 500 });
     await host.ready();
     const [connection] = host.libp2p.getConnections();
     const closed = eventOf(connection!, 'close').then(() => 'closed');
