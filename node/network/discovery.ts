@@ -66,7 +66,7 @@ export class Advertisement implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     const { libp2p, log } = this.#host;
-    const onPeer = () => undefined;
+    const onPeer = () => this.#wake();
     libp2p.addEventListener('peer:identify', onPeer);
     try {
       while (!signal.aborted) {

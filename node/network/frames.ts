@@ -123,7 +123,7 @@ export class Frames {
     if (signal?.aborted) return error;
     if (error instanceof InvalidDataLengthError || error instanceof InvalidDataLengthLengthError) {
       const { maxFrame: limit } = this.#bounds;
-      
+      this.#stream.pause(); // what follows is never read; the answer to it can still be written
       return new PrefmeshError('OVERSIZED', { what, bytes: `more than ${limit}`, limit }, { cause: error });
     }
     if (isDeadline(error)) {

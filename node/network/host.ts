@@ -234,7 +234,7 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
       },
       // A remote whose event loop is busy for seconds misses pings; its connection is worth more than a fast verdict.
       connectionMonitor: {
-        abortConnectionOnPingFailure: true,
+        abortConnectionOnPingFailure: false,
         pingInterval: options.pingEvery ?? LIMITS.connectionPingEvery.value,
       },
       services: {

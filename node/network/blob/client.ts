@@ -201,7 +201,7 @@ async function pull(
   const end = chunkCount(size);
   let asked = Math.ceil(partial.length / LIMITS.blobChunk.value);
   for (let next = asked; next < end; next++) {
-    for (; asked < Math.min(end, next + 20); asked++) {
+    for (; asked < Math.min(end, next + LIMITS.blobDepth.value); asked++) {
       await frames.write({ t: 'get', id: hash, chunk: asked }, { what: 'blob request', wait, signal });
     }
     const reply = await frames.read(blobChunkSchema, { what: 'blob chunk', wait, signal });

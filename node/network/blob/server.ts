@@ -77,7 +77,7 @@ export class BlobServer implements AsyncDisposable {
 
   async #answer(request: Exclude<BlobRequest, { t: 'done' }>, peer: ParticipantId, open: OpenBlob) {
     try {
-      
+      if (!(await this.#mayRead(request.id, peer))) throw new PrefmeshError('BLOB_FORBIDDEN', { hash: request.id });
       const reader = await open.reader(request.id);
       if (request.t === 'head') return { t: 'head', size: reader.size } as const;
       const offset = request.chunk * LIMITS.blobChunk.value;

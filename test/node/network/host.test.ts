@@ -197,10 +197,23 @@ describe('a stream', () => {
   });
 });
 
+function spawnBusyNode() {
+  const child = spawn(process.execPath, [BUSY_NODE], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const exit = once(child, 'exit');
+  return {
+    child,
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL');
+      await exit;
+    },
+  };
+}
+
 describe('a node that is busy for eight seconds', () => {
   it('keeps its connections', async function () {
     this.timeout(40_000);
-    const child = spawn(process.execPath, [BUSY_NODE], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await using busy = spawnBusyNode();
+    const { child } = busy;
     const [first] = (await once(child.stdout, 'data')) as [Buffer];
     await using host = await startHost({ bootstrap: [first.toString().trim()], pingEvery: 500 });
     await host.ready();
@@ -213,7 +226,5 @@ describe('a node that is busy for eight seconds', () => {
     await pings.ping(connection!.remotePeer, { signal: AbortSignal.timeout(10_000) });
     assert.equal(connection!.status, 'open');
     assert.deepEqual(host.libp2p.getConnections(), [connection]);
-    child.kill('SIGKILL');
-    await once(child, 'exit');
   });
 });
