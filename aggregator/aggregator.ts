@@ -102,8 +102,9 @@ export class Aggregator implements AsyncDisposable {
     const { policy, table } = await openFederationPolicy(manifest, checkpoint, compute);
     stack.use(policy);
     const { evaluationSet, rootSet } = await openSets(options, checkpoint);
-    const measurement = new Measurement({ manifest, policy, table, blobs, ledger, evaluationSet, rootSet });
-    onEvent({ event: 'base-measured', perplexity: await measurement.basePerplexity(signal) });
+    const { cacheFolder, device = 'cpu' } = compute;
+    const sets = { evaluationSet, rootSet };
+    const measurement = new Measurement({ manifest, policy, table, blobs, ledger, ...sets, device, cacheFolder });
 
     const { network, listen, announce, log } = options;
     const host = stack.use(
@@ -174,6 +175,7 @@ export class Aggregator implements AsyncDisposable {
     onEvent({ event: 'listening', id, federation: federation.hash, addresses, round, phase });
     rounds.start();
     await host.ready(signal ? { signal } : {});
+    onEvent({ event: 'base-measured', perplexity: await measurement.basePerplexity(signal) });
     return new Aggregator(host, attendance.complete, stack.move());
   }
 

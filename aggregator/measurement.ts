@@ -11,6 +11,7 @@ import type { Proportion } from '../node/evaluation/intervals.ts';
 import type { PairsFile } from '../node/participant/pairsFile.ts';
 import type { Policy, TokenizedPair } from '../node/training/policy.ts';
 import type { AdapterVectorEntry } from '../node/training/adapterVector.ts';
+import { referenceLogProbs } from '../node/training/referenceCache.ts';
 import type { BlobStore } from '../node/storage/blobs.ts';
 import type { EvaluationFigures, SetFigures } from '../protocol/figures.ts';
 import type { Manifest } from '../protocol/manifest.ts';
@@ -43,6 +44,9 @@ export interface MeasurementComponents {
   readonly ledger: Ledger;
   readonly evaluationSet: MeasuredSet;
   readonly rootSet: MeasuredSet;
+  readonly device: string;
+  /** Where the base model's figures are kept between starts. */
+  readonly cacheFolder: string;
 }
 
 export class Measurement {
@@ -101,7 +105,10 @@ export class Measurement {
   async #baseOf(set: MeasuredSet, signal?: AbortSignal): Promise<PairLogProbs> {
     let base = this.#base.get(set.sha256);
     if (base === undefined) {
-      base = await this.#components.policy.logProbs(set.pairs, null, signal ? { signal } : {});
+      const { manifest, policy, device, cacheFolder } = this.#components;
+      const identity = { base: manifest.base.hash, adapter: null, device };
+      const logProbs = await referenceLogProbs(policy, set.pairs, identity, { cacheFolder, ...(signal && { signal }) });
+      base = { ...logProbs, chosenTokens: set.pairs.map(({ chosen }) => chosen.length) };
       this.#base.set(set.sha256, base);
     }
     return base;

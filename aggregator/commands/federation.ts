@@ -2,27 +2,22 @@
  * `prefmesh federation create|show|invite`: the signed terms that a federation goes by, and the way into it.
  */
 import { randomBytes } from 'node:crypto';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { durationValue } from '../../node/commands/duration.ts';
 import { addCommonOptions, addExample, type CommonOptions } from '../../node/commands/options.ts';
 import { Output } from '../../node/commands/output.ts';
-import { defaultLearningRate } from '../../node/commands/trainOptions.ts';
-import { integerValue, listValue, numberValue, repeatedValue } from '../../node/commands/values.ts';
+import { integerValue, repeatedValue } from '../../node/commands/values.ts';
 import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { consentTerms, consentText } from '../../node/participant/consent.ts';
-import { readFederationFile, writeFederationFile } from '../../node/participant/federationFile.ts';
+import { readFederationFile } from '../../node/participant/federationFile.ts';
 import { isTicketText, parseTicket, ticketText } from '../../node/participant/ticket.ts';
-import { DataFolder, dataPaths } from '../../node/storage/dataFolder.ts';
-import { openIdentity, readIdentity } from '../../node/storage/keys.ts';
-import { TARGET_MODULES, type TargetModule } from '../../node/training/adapterVector.ts';
-import { SCHEDULES, type ScheduleName } from '../../node/training/schedule.ts';
-import { RULE_NAMES, type RuleName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
-import { type Identity, parseParticipantId } from '../../protocol/identity.ts';
+import type { Identity } from '../../protocol/identity.ts';
 import { parseInviteText, signInvite } from '../../protocol/invite.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Manifest, OpenedManifest } from '../../protocol/manifest.ts';
-import { createFederation } from '../createFederation.ts';
+import type { OpenedManifest } from '../../protocol/manifest.ts';
+import { createCommand } from './federationCreate.ts';
+import { ownKey } from './ownKey.ts';
 
 export function federationCommand(): Command {
   const command = new Command('federation')
@@ -31,172 +26,6 @@ export function federationCommand(): Command {
     .addCommand(showCommand())
     .addCommand(inviteCommand());
   return addExample(command, 'prefmesh federation show notes.federation');
-}
-
-interface CreateOptions extends CommonOptions {
-  readonly name: string;
-  readonly model: string;
-  readonly pairsEval: string;
-  readonly pairsRoot: string;
-  readonly out: string;
-  readonly rank: number;
-  readonly alpha?: number;
-  readonly targets: TargetModule[];
-  readonly beta: number;
-  readonly learningRate?: number;
-  readonly schedule: ScheduleName;
-  readonly warmup: number;
-  readonly maxGradNorm: number;
-  readonly weightDecay: number;
-  readonly batchSize: number;
-  readonly stepsPerRound: number;
-  readonly maxLength: number;
-  readonly rule: RuleName;
-  readonly rounds: number;
-  readonly quorum: number;
-  readonly maxParticipants: number;
-  readonly joinWait: number;
-  readonly deadline: number;
-  readonly maxLossPoints: number;
-  readonly minimumPairs: number;
-  readonly admission: Manifest['admission']['mode'];
-  readonly participant?: string[];
-  readonly aggregator?: string[];
-  readonly address?: string[];
-  readonly fixedPointBits?: number;
-  readonly normBound?: number;
-}
-
-const count = integerValue({ min: 1 });
-const positive = numberValue({ min: 0, aboveMin: true });
-
-function createCommand(): Command {
-  const command = new Command('create')
-    .description('Sign the terms of a new federation with the key of this data folder.')
-    .requiredOption('--name <text>', 'what people call it')
-    .requiredOption('--model <model>', 'the base model: a folder, embedded, or the id of a pulled model')
-    .requiredOption('--pairs-eval <file>', 'JSONL of the evaluation set, whose figures are reported')
-    .requiredOption('--pairs-root <file>', 'JSONL of the root set, whose figures gate a round; no shared prompts')
-    .requiredOption('--out <file>', 'where the federation file goes')
-    .option('--rank <n>', 'rank of the adapter', count, 16)
-    .option('--alpha <number>', 'scale times rank (default: twice the rank)', positive)
-    .option('--targets <names>', 'projections to adapt', listValue(TARGET_MODULES), [
-      'q_proj',
-      'k_proj',
-      'v_proj',
-      'o_proj',
-    ])
-    .option('--beta <number>', 'how strongly the reference holds', positive, 0.1)
-    .option('--learning-rate <number>', 'highest rate (default: by the size of the model)', positive)
-    .addOption(new Option('--schedule <name>', 'course of the rate in a round').choices(SCHEDULES).default('constant'))
-    .option('--warmup <share>', 'share of a round to warm up', numberValue({ min: 0, max: 0.99 }), 0)
-    .option('--max-grad-norm <number>', 'longest gradient', positive, 1)
-    .option('--weight-decay <number>', 'decoupled weight decay', numberValue({ min: 0 }), 0)
-    .option('--batch-size <n>', 'pairs a step', count, 8)
-    .option('--steps-per-round <n>', 'optimiser steps a round', count, 20)
-    .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 8 }), 1024)
-    .addOption(new Option('--rule <name>', 'how updates are aggregated').choices(RULE_NAMES).default('alternating'))
-    .option('--rounds <n>', 'how many rounds', count, 20)
-    .option('--quorum <n>', 'fewest updates that close a round', count, 3)
-    .option('--max-participants <n>', 'most members', count, 64)
-    .option('--join-wait <duration>', 'wait for more members once there is a quorum', durationValue(), 10_000)
-    .option('--deadline <duration>', 'longest that a round takes updates', durationValue(), 3_600_000)
-    .option(
-      '--max-loss-points <number>',
-      'most accuracy on the root set that a round may lose',
-      numberValue({ min: 0, max: 100 }),
-      2,
-    )
-    .option('--minimum-pairs <n>', 'fewest pairs to take part with', count, 64)
-    .addOption(
-      new Option('--admission <mode>', 'who may join').choices(['invite', 'allow-list', 'open']).default('invite'),
-    )
-    .option('--participant <id>', 'for allow-list: who may join; may be repeated', repeatedValue())
-    .option(
-      '--aggregator <id>',
-      'who runs the rounds; may be repeated (default: the key of this folder)',
-      repeatedValue(),
-    )
-    .option('--address <multiaddr>', 'where the first aggregator listens; may be repeated', repeatedValue())
-    .option(
-      '--fixed-point-bits <n>',
-      'scale of updates (default: the finest that fits)',
-      integerValue({ min: 8, max: 28 }),
-    )
-    .option('--norm-bound <number>', 'longest update (default: what the steps can reach)', positive)
-    .action((options: CreateOptions) => create(options));
-  addCommonOptions(command);
-  return addExample(
-    command,
-    'prefmesh federation create --name "Our notes" --model embedded --pairs-eval eval.jsonl --pairs-root root.jsonl \\',
-    '  --rounds 20 --quorum 3 --out our-notes.federation',
-  );
-}
-
-async function create(options: CreateOptions): Promise<void> {
-  const output = new Output(options);
-  const { home } = options;
-  const owner = await ownKey(home);
-  const base = await openCheckpoint(options.model, { home });
-  const federation = await createFederation(
-    owner,
-    {
-      name: options.name,
-      base,
-      evaluationPairs: options.pairsEval,
-      rootPairs: options.pairsRoot,
-      adapter: {
-        rank: options.rank,
-        alpha: options.alpha ?? 2 * options.rank,
-        targets: TARGET_MODULES.filter((target) => options.targets.includes(target)),
-        seed: options.seed,
-      },
-      training: {
-        loss: 'sigmoid',
-        beta: options.beta,
-        learningRate: options.learningRate ?? defaultLearningRate(base.config),
-        schedule: options.schedule,
-        warmup: options.warmup,
-        maxGradNorm: options.maxGradNorm,
-        weightDecay: options.weightDecay,
-        batchSize: options.batchSize,
-        steps: options.stepsPerRound,
-        maxLength: Math.min(options.maxLength, base.config.maxPositions),
-      },
-      aggregation: { rule: options.rule, parameters: {} },
-      rounds: options.rounds,
-      quorum: options.quorum,
-      maxParticipants: options.maxParticipants,
-      deadlines: { join: options.joinWait, round: options.deadline },
-      admission: admissionOf(options),
-      aggregators: aggregatorsOf(options, owner),
-      maxLossPoints: options.maxLossPoints,
-      minimumPairs: options.minimumPairs,
-      ...(options.fixedPointBits !== undefined && { fixedPointBits: options.fixedPointBits }),
-      ...(options.normBound !== undefined && { normBound: options.normBound }),
-    },
-    Date.now(),
-  );
-  await writeFederationFile(options.out, federation);
-  output.json({ federation: federation.hash, file: options.out, owner: owner.id, manifest: federation.content });
-  output.human(consentText(consentTerms(federation, base.config)));
-  output.human(`\nwritten to ${options.out}; next: prefmesh aggregator start --federation ${options.out} …`);
-}
-
-function admissionOf({ admission, participant = [] }: CreateOptions): Manifest['admission'] {
-  if (admission !== 'allow-list') return { mode: admission };
-  if (participant.length === 0) {
-    throw new PrefmeshError('USAGE', {
-      problem: 'an allow-list without participants lets nobody in',
-      hint: 'name each with --participant ID',
-    });
-  }
-  return { mode: admission, participants: [...new Set(participant.map(parseParticipantId))].sort() };
-}
-
-function aggregatorsOf({ aggregator, address = [] }: CreateOptions, owner: Identity): Manifest['aggregators'] {
-  const ids = aggregator?.map(parseParticipantId) ?? [owner.id];
-  return ids.map((id, index) => ({ id, addresses: index === 0 ? address : [] }));
 }
 
 function showCommand(): Command {
@@ -279,12 +108,4 @@ function addressesOf({ content }: OpenedManifest): string[] {
   return content.aggregators.flatMap(({ id, addresses }) =>
     addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${id}`)),
   );
-}
-
-/** The key of a data folder, also while a node runs there; made where there is none yet. */
-async function ownKey(home: string): Promise<Identity> {
-  const stored = await readIdentity(dataPaths(home).identityKey);
-  if (stored !== undefined) return stored;
-  using folder = await DataFolder.open(home);
-  return await openIdentity(folder);
 }

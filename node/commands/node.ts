@@ -8,7 +8,6 @@ import { isSha256, type Sha256 } from '../../protocol/names.ts';
 import { PRESET_NAMES, type PresetName } from '../network/presets.ts';
 import { Participant, chooseMembership } from '../participant.ts';
 import { bytesText, consentText } from '../participant/consent.ts';
-import type { ParticipantEvent } from '../participant/events.ts';
 import { joinFederation } from '../participant/join.ts';
 import { leaveFederation } from '../participant/leave.ts';
 import { VERIFY_MODES, type VerifyMode } from '../participant/receiptChain.ts';
@@ -17,9 +16,9 @@ import { ParticipantStore } from '../participant/store.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { chooseDevice } from './device.ts';
 import { commandLog } from './log.ts';
+import { ParticipantDisplay } from './participantDisplay.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
-import type { Progress } from './progress.ts';
 import { commandSignal, noteKept } from './signal.ts';
 import { untilStopped } from './untilStopped.ts';
 import { repeatedValue } from './values.ts';
@@ -115,7 +114,7 @@ function startCommand(): Command {
 async function start(options: StartOptions): Promise<void> {
   const output = new Output(options);
   noteKept('every update made and every adapter verified so far; the same command goes on with the same round');
-  const show = new EventDisplay(output);
+  const show = new ParticipantDisplay(output);
   await using participant = await Participant.start({
     home: options.home,
     federation: federationOption(options.federation),
@@ -157,7 +156,9 @@ interface PauseOptions extends CommonOptions {
 
 function pauseCommand(): Command {
   const command = new Command('pause')
-    .description('Stop training and sending until told otherwise; verified adapters are still adopted.')
+    .description(
+      'Take no part until told otherwise: nothing is trained, sent or fetched, and no round waits for this node.',
+    )
     .option('--federation <id>', 'which one, where several were joined')
     .option('--resume', 'take part again', false)
     .action((options: PauseOptions) => pause(options));
@@ -237,71 +238,4 @@ function statusLines({ id, home, running, federations }: NodeStatus): string[] {
       `  ${bytesText(each.bytesSent)} sent, ${bytesText(each.bytesReceived)} received`,
     ]),
   ];
-}
-
-/** Shows what a participant does, steps as one line of progress. */
-class EventDisplay {
-  readonly #output: Output;
-  #progress: Progress | undefined;
-
-  constructor(output: Output) {
-    this.#output = output;
-  }
-
-  event(event: ParticipantEvent): void {
-    if (event.event === 'training') {
-      this.#progress = this.#output.progress({ label: `round ${event.round}`, total: event.steps, unit: 'steps' });
-      return;
-    }
-    if (event.event === 'step') {
-      this.#progress?.update(event.step, `loss ${event.loss.toFixed(4)}`);
-      return;
-    }
-    this.#progress?.end();
-    this.#progress = undefined;
-    for (const line of linesOf(event)) this.#output.human(line);
-  }
-}
-
-type ShownEvent = Exclude<ParticipantEvent, { event: 'training' | 'step' }>;
-
-/** An event in words. */
-function linesOf(event: ShownEvent): string[] {
-  switch (event.event) {
-    case 'started':
-      return [`node ${event.id} with ${event.pairs} pairs, for federation ${event.federation}`];
-    case 'aggregator-found':
-      return [`aggregator ${event.aggregator} found by ${event.through === 'dht' ? 'the DHT' : 'its address'}`];
-    case 'member':
-      return ['member of the federation'];
-    case 'trained':
-      return [
-        `round ${event.round}: trained in ${event.seconds.toFixed(1)} s, update of ${bytesText(event.bytes)} with norm ` +
-          `${event.norm.toPrecision(3)}${event.shortened ? ', shortened to the bound' : ''}`,
-      ];
-    case 'resumed':
-      return [`round ${event.round}: the update is on disk from before, offering it again`];
-    case 'update-accepted':
-      return [`round ${event.round}: update acknowledged, ${bytesText(event.bytesSent)} sent`];
-    case 'update-refused':
-      return [`round ${event.round}: no update was taken (${event.code})`];
-    case 'receipt-verified':
-      return [`round ${event.round}: receipt verified, ${event.outcome}${event.reason ? ` (${event.reason})` : ''}`];
-    case 'receipt-refused':
-      return [`round ${event.round}: RECEIPT REFUSED, nothing adopted: ${event.codes.join(', ')}`];
-    case 'adopted':
-      return [`round ${event.round}: adapter adopted in ${event.folder}`];
-    case 'retrying':
-      return [`trying again: ${event.problem}`];
-    case 'paused':
-      return ['paused: nothing is trained or sent'];
-    case 'left':
-      return ['left the federation'];
-    case 'finished':
-      return [
-        `all ${event.rounds} rounds are done; ${bytesText(event.bytesSent)} of updates sent, ` +
-          `${bytesText(event.bytesReceived)} received`,
-        `adapter ${event.adapter} in ${event.folder ?? 'no folder'}`,
-      ];
-  }
 }

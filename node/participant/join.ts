@@ -19,7 +19,7 @@ import { openBaseModel } from './baseModel.ts';
 import { consentTerms } from './consent.ts';
 import type { ConsentTerms } from './consent.ts';
 import { readFederationFile } from './federationFile.ts';
-import { openPairsFile } from './pairsFile.ts';
+import { openPairsFile, trainablePairs } from './pairsFile.ts';
 import { ParticipantStore } from './store.ts';
 import type { Membership } from './store.ts';
 import { isTicketText, parseTicket } from './ticket.ts';
@@ -31,8 +31,8 @@ export interface JoinOptions {
   readonly source: string;
   /** The file of pairs to train on. It stays where it is. */
   readonly pairs: string;
-  /** The hash of the manifest that the person agrees to, or `yes` to agree to whatever was shown. */
-  readonly consent: string | 'yes' | undefined;
+  /** The hash of the manifest that the person agrees to, or `yes` for whatever was shown. */
+  readonly consent: string | undefined;
   /** An invite's text, where the ticket holds none. */
   readonly invite?: string | undefined;
   readonly model?: string | undefined;
@@ -62,13 +62,15 @@ export async function joinFederation(options: JoinOptions): Promise<Membership> 
   checkConsent(federation, options.consent);
 
   const pairs = await openPairsFile(options.pairs, checkpoint);
-  const minimum = federation.content.privacy.minimumPairs;
-  if (pairs.pairs.length < minimum) throw new PrefmeshError('TOO_FEW_PAIRS', { pairs: pairs.pairs.length, minimum });
+  const { privacy, training } = federation.content;
+  const { length: count } = await trainablePairs(pairs, checkpoint, training.maxLength);
+  const minimum = privacy.minimumPairs;
+  if (count < minimum) throw new PrefmeshError('TOO_FEW_PAIRS', { pairs: count, minimum });
   using store = ParticipantStore.open(folder.paths.database);
   store.join({
     federation,
     consent: federation.hash,
-    pairs: { file: pairs.file, sha256: pairs.sha256, count: pairs.pairs.length },
+    pairs: { file: pairs.file, sha256: pairs.sha256, count },
     model: model ?? null,
     addresses: [...new Set([...(ticket?.addresses ?? []), ...bootstrap])].slice(0, LIMITS.addresses.value),
     invite: invite === undefined ? (ticket?.invite ?? null) : parseInviteText(invite),

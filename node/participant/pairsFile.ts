@@ -13,7 +13,7 @@ import { readPairs } from '../preferences/pairs.ts';
 import type { PreferencePair } from '../preferences/pairs.ts';
 import { naming } from '../storage/atomicFile.ts';
 import type { TokenizedPair } from '../training/policy.ts';
-import { tokenizePairs } from '../training/tokenization.ts';
+import { distinguishable, tokenizePairs } from '../training/tokenization.ts';
 
 export interface PairsFile {
   /** Absolute path. */
@@ -53,4 +53,13 @@ export async function tokenized(
 ): Promise<TokenizedPair[]> {
   const options = { maxLength: Math.min(maxLength, config.maxPositions) };
   return tokenizePairs(await Tokenizer.open(folder), pairs, options).pairs;
+}
+
+/** The pairs of a file from which something can be learnt: they fit, and their two answers differ as tokens. */
+export async function trainablePairs(
+  { pairs }: PairsFile,
+  checkpoint: Checkpoint,
+  maxLength: number,
+): Promise<TokenizedPair[]> {
+  return distinguishable(await tokenized(pairs, checkpoint, maxLength));
 }

@@ -70,10 +70,17 @@ export class ReceiptChain {
     return this.#last?.content.output ?? this.#components.federation.content.adapter.initial;
   }
 
-  /** The tensors of `adapter`, fetched if they are not here. */
+  /** The tensors of `adapter`, fetched if they are not here, or no longer whole. */
   async tensors(signal?: AbortSignal): Promise<FixedPointTensors> {
+    const { blobs } = this.#components;
     await this.#fetch(this.adapter, signal);
-    return decodeBlob(await this.#components.blobs.read(this.adapter));
+    try {
+      return decodeBlob(await blobs.read(this.adapter));
+    } catch (error) {
+      if (!isPrefmeshError(error, 'BLOB_CORRUPT')) throw error;
+      await this.#fetch(this.adapter, signal); // the damaged file is in quarantine by now
+      return decodeBlob(await blobs.read(this.adapter));
+    }
   }
 
   /**
