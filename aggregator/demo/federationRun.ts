@@ -57,7 +57,7 @@ export interface FederationRecord {
   readonly folder: string;
 }
 
-const DEADLINE = '10m';
+const DEADLINE = '10min';
 const JOIN_WAIT = '60s';
 
 export class FederationRun implements AsyncDisposable {

@@ -1,10 +1,17 @@
 /**
  * How a command is asked to stop: one `AbortSignal` for the process, aborted by Ctrl-C or a termination signal.
  *
- * The first request lets the command end cleanly; a second one ends the process at once.
+ * The first request lets the command end cleanly; another one, when that takes too long for somebody, ends the
+ * process at once.
  */
 const controller = new AbortController();
 const INTERRUPTED_EXIT_CODE = 130;
+
+/**
+ * A terminal, npm and a process manager each pass one request on, so the same one arrives several times. Only what
+ * comes this much later, in ms, is another.
+ */
+const SAME_REQUEST_MS = 1_000;
 
 let kept = 'everything that was stored before';
 
@@ -29,8 +36,11 @@ export function keptSoFar(): string {
 
 /** Turns SIGINT, SIGTERM and SIGHUP into the command's abort signal. Called once, by the root. */
 export function listenForStopRequests(): void {
+  let asked: number | undefined;
   const stop = () => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED_EXIT_CODE);
+    const now = performance.now();
+    asked ??= now;
+    if (now - asked > SAME_REQUEST_MS) process.exit(INTERRUPTED_EXIT_CODE);
     controller.abort();
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);

@@ -162,7 +162,11 @@ describe('the command line', function () {
     const child = spawn(command, [...leadingArguments, ...args, ...settings]);
     let errors = '';
     child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-    child.stdout.once('data', () => child.kill('SIGINT'));
+    // Twice, as it comes from a terminal through npm.
+    child.stdout.once('data', () => {
+      child.kill('SIGINT');
+      child.kill('SIGTERM');
+    });
     const code = await new Promise((resolve) => child.on('close', resolve));
     assert.equal(code, 130, errors);
     assert.match(errors, /error INTERRUPTED: interrupted; kept: .+\nfix: .+\n$/);
