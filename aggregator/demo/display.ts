@@ -56,6 +56,8 @@ export class DemoDisplay {
         );
       case 'refused':
         return this.say(`the aggregator refused ${event.message ?? 'a message'}: ${event.code}`);
+      default:
+        return; // the other events are counted elsewhere or say no more than these
     }
   }
 

@@ -212,6 +212,8 @@ export class FederationRun implements AsyncDisposable {
         record.adapter = event.adapter;
         record.folder = event.folder;
         break;
+      default:
+        break; // nothing of the others is part of the record
     }
     this.#init.onEvent({ from: 'participant', index, event });
   }

@@ -160,7 +160,10 @@ async function judgeAnswers(
 /** The value of a metadata key for each scored pair; `none` where a pair has no such value. */
 function groupsOf(pairs: readonly PreferencePair[], scored: readonly TokenizedPair[], key: string): string[] {
   const byId = new Map(pairs.map(({ id, metadata }) => [id, metadata?.[key]]));
-  return scored.map(({ id }) => String(byId.get(id) ?? 'none'));
+  return scored.map(({ id }) => {
+    const value = byId.get(id) ?? 'none';
+    return typeof value === 'string' ? value : JSON.stringify(value);
+  });
 }
 
 function asJson(figures: PreferenceFigures) {
