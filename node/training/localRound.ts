@@ -67,5 +67,8 @@ export async function trainLocalRound(
 
 /** The seed of one round, 32 bits: another order of pairs in each, and the same in every run from the same seed. */
 export function roundSeed(seed: number, round: number): number {
-  return createHash('sha256').update(JSON.stringify(['round', seed, round])).digest().readUInt32LE(0);
+  return createHash('sha256')
+    .update(JSON.stringify(['round', seed, round]))
+    .digest()
+    .readUInt32LE(0);
 }
