@@ -18,12 +18,13 @@ import { Tokenizer } from '../node/model/tokenizer.ts';
 import { LanguageModelTrainer } from '../node/training/languageModel.ts';
 import { BytePairEncoder, trainBytePairs, type BytePairs } from './embedded/bytePairs.ts';
 import { corpusDocument, type CorpusDocument } from './embedded/corpus.ts';
+import { startWeights } from './embedded/emphasis.ts';
 import { answer, measure, unseenDocuments } from './embedded/measurement.ts';
 import { writeModelCard } from './embedded/modelCard.ts';
 import { packBatch, type TokenDocument } from './embedded/packing.ts';
 import { pretrain } from './embedded/pretraining.ts';
 import { configJson, MODEL, SEED, TOKENIZER_DOCUMENTS, TRAINING } from './embedded/recipe.ts';
-import { writeTokenizerFiles } from './embedded/tokenizerFiles.ts';
+import { END_TOKEN, writeTokenizerFiles } from './embedded/tokenizerFiles.ts';
 
 const MEASURED_ANSWERS = 500;
 const SAMPLES = 10;
@@ -55,7 +56,7 @@ const { rows, length } = TRAINING;
 await using trainer = await LanguageModelTrainer.create({ config, seed: SEED, batch: rows, length, threads });
 const training = await pretrain({
   trainer,
-  document: (index) => withEndOfPrompt(encode(corpusDocument(SEED, index))),
+  document: (index) => forTraining(encode(corpusDocument(SEED, index))),
   padding: endToken,
   steps,
   stateFile,
@@ -108,9 +109,13 @@ function encode({ prompt, answer: text }: CorpusDocument): TokenDocument {
   return { given: encoder.encode(prompt), learnt: [...encoder.encode(text), endToken] };
 }
 
-/** Learns the prompt's last token, the line feed, as well: so the model also goes on from a prompt that lacks it. */
-function withEndOfPrompt({ given, learnt }: TokenDocument): TokenDocument {
-  return { given: given.slice(0, -1), learnt: [...given.slice(-1), ...learnt] };
+/**
+ * Puts weight on the starts of sentences, and learns the prompt's last token, the line feed, as well: so the model also
+ * goes on from a prompt that lacks it.
+ */
+function forTraining({ given, learnt }: TokenDocument): TokenDocument {
+  const weights = startWeights(learnt.map((token) => pairs.tokens[token] ?? END_TOKEN));
+  return { given: given.slice(0, -1), learnt: [...given.slice(-1), ...learnt], weights: [1, ...weights] };
 }
 
 /** Nats per answer token on documents about unseen questions. */

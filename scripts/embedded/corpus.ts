@@ -38,9 +38,9 @@ export function corpusDocument(seed: number, index: number, pool: QuestionPool =
   };
 }
 
-/** Which sides of the style a prompt asks for: mostly one or two of the four. */
+/** Which sides of the style a prompt asks for: one to four, so that each request is met often enough to be learnt. */
 function drawRequest(style: Style, choices: Draws): Partial<Style> {
-  const count = choices.pick([1, 1, 1, 1, 2, 2, 2, 3, 3, 4]);
+  const count = choices.pick([1, 1, 2, 2, 2, 3, 3, 4, 4, 4]);
   const asked = choices.shuffled(TASTES).slice(0, count);
   return Object.fromEntries(asked.map((taste) => [taste, style[taste]]));
 }

@@ -48,7 +48,7 @@ the hash of their text: those of participants, of the global sets and of this pa
 | tokens read | ${count(training.tokens)}, of which ${count(training.learntTokens)} of answers and the line feeds before them; only these are learnt |
 | optimiser | AdamW, learning rate ${TRAINING.learningRate} with ${TRAINING.schedule} decay and ${percent(TRAINING.warmup)} warm-up, weight decay ${TRAINING.weightDecay}, clipped at ${TRAINING.maxGradNorm} |
 | time | ${Math.round(training.seconds / 60)} minutes, ${count(training.tokensPerSecond)} tokens/s, on ${card.machine} |
-| loss at the end of training | ${training.loss.toFixed(4)} nats per learnt token |
+| loss at the end of training | ${training.loss.toFixed(4)} nats per learnt token, those at the start of sentences and bullets weighing more |
 | loss on unseen questions | ${card.heldOutLoss.toFixed(4)} nats per answer token |
 
 ## What was measured

@@ -2,19 +2,21 @@
  * Documents side by side in rows of equal length, for training at fixed shapes.
  *
  * Every row begins with a whole document, as in use, and no document is cut: each goes into the open row that it
- * fills best. Only the learnt parts weigh in the loss; what is given, and the padding at a row's end, weighs nothing.
+ * fills best. Only the learnt parts weigh in the loss, not what is given nor the padding at a row's end.
  */
 
 export interface TokenDocument {
   /** Tokens that the rest goes on from. */
   readonly given: readonly number[];
   readonly learnt: readonly number[];
+  /** How much each learnt token weighs in the loss; 1 where absent. */
+  readonly weights?: readonly number[];
 }
 
 export interface PackedBatch {
   /** `[rows, length + 1]` */
   readonly tokens: Int32Array;
-  /** `[rows, length]`: 1 where the predicted token is to be learnt, else 0. */
+  /** `[rows, length]`: the weight of the predicted token, 0 where it is not learnt. */
   readonly mask: Float32Array;
 }
 
@@ -28,14 +30,14 @@ export function packBatch(
   const mask = new Float32Array(rows * length);
   const used = Array.from({ length: rows }, () => 0);
   for (;;) {
-    const { given, learnt } = next();
+    const { given, learnt, weights = learnt.map(() => 1) } = next();
     const size = given.length + learnt.length;
     if (size > width) throw new RangeError(`a document of ${size} tokens does not fit into rows of ${width}`);
     const row = bestRow(used, size, width);
     if (row === undefined) return { tokens, mask };
     const start = used[row] as number;
     tokens.set([...given, ...learnt], row * width + start);
-    mask.fill(1, row * length + start + given.length - 1, row * length + start + size - 1);
+    mask.set(weights, row * length + start + given.length - 1); // position p predicts token p + 1
     used[row] = start + size;
   }
 }

@@ -22,7 +22,7 @@ export interface PretrainingOptions {
 }
 
 export interface PretrainingResult {
-  /** Mean loss of the last hundred steps, nats per learnt token. */
+  /** Mean loss of the last hundred steps, nats per learnt token, weighted as in training. */
   readonly loss: number;
   /** Tokens that were read, and those among them that weigh in the loss. */
   readonly tokens: number;
@@ -59,7 +59,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     });
     documents--; // the one that found no room opens the next batch
     tokens += batch.tokens.length;
-    learntTokens += batch.mask.reduce((sum, weight) => sum + weight, 0);
+    learntTokens += batch.mask.filter((weight) => weight > 0).length;
     return batch;
   };
   for (let step = 0; step < first; step++) nextBatch();

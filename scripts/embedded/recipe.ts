@@ -19,13 +19,13 @@ export const MODEL = {
 } as const;
 
 export const TRAINING = {
-  steps: 2500,
+  steps: 5000,
   /** Rows of one step, and predicted positions of one row: two to five documents. */
   rows: 8,
   length: 256,
   learningRate: 4e-3,
   /** Share of the steps. */
-  warmup: 0.03,
+  warmup: 0.02,
   /** Fast second moment: the gradient's scale changes quickly in so short a run. */
   beta2: 0.98,
   weightDecay: 0.01,

@@ -10,13 +10,13 @@ describe('packing', () => {
   it('lays whole documents side by side and learns what is to be learnt alone', () => {
     const next = from([
       { given: [1, 2], learnt: [3, 9] },
-      { given: [4], learnt: [5, 9] },
+      { given: [4], learnt: [5, 9], weights: [4, 1] },
       { given: [6], learnt: [7, 8, 9] },
     ]);
     const { tokens, mask } = packBatch(next, { rows: 1, length: 7, padding: 0 });
     assert.deepEqual([...tokens], [1, 2, 3, 9, 4, 5, 9, 0]);
     // Position p predicts token p + 1: the 3 and 9 of the first document, the 5 and 9 of the second.
-    assert.deepEqual([...mask], [0, 1, 1, 0, 1, 1, 0]);
+    assert.deepEqual([...mask], [0, 1, 1, 0, 4, 1, 0]);
   });
 
   it('puts each document into the fullest row with room', () => {

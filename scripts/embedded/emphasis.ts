@@ -1,0 +1,21 @@
+/**
+ * How much each token of an answer weighs in the loss.
+ *
+ * An answer decides its style where a sentence or a bullet begins: whether a note is cited, whether code follows. Few
+ * of its tokens lie there, so that a request for code would be learnt last; they therefore weigh more. Weighing a
+ * position does not bias what is predicted at it.
+ */
+
+/** Weight of the first two tokens of a sentence, a bullet or the answer; all others weigh 1. */
+const START_WEIGHT = 4;
+const START_TOKENS = 2;
+
+/** Weights of an answer's tokens, given the text of each. */
+export function startWeights(tokens: readonly string[]): number[] {
+  let sinceStart = 0;
+  return tokens.map((token) => {
+    const weight = sinceStart < START_TOKENS ? START_WEIGHT : 1;
+    sinceStart = /[.!:-]$/.test(token) ? 0 : sinceStart + 1;
+    return weight;
+  });
+}
