@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { chooseDevice } from '../../node/commands/device.ts';
+import { commandLog } from '../../node/commands/log.ts';
 import { addCommonOptions, addExample, type CommonOptions } from '../../node/commands/options.ts';
 import { Output } from '../../node/commands/output.ts';
 import { duration } from '../../node/commands/progress.ts';
@@ -68,6 +69,7 @@ async function demo(options: DemoOptions): Promise<void> {
     device,
     threads: { participant: Math.max(1, Math.floor(cores / size.participants)), aggregator: cores },
     onEvent: (event) => display.heard(event),
+    log: commandLog(options),
     signal,
   });
   using memory = new MemoryWatch(() => [process.pid, ...run.processes]);

@@ -44,6 +44,7 @@ export class DemoDisplay {
       case 'listening':
         return this.say(`aggregator of federation ${event.federation.slice(0, 16)}… listens on ${event.addresses[0]}`);
       case 'round-opened':
+        this.#progress ??= this.#output.progress({ label: 'training', total: this.#totalSteps, unit: 'steps' });
         return this.say(`round ${event.round}: ${event.cohort.length} participants train factor ${event.factor}`);
       case 'round-closed':
         return this.say(
@@ -63,8 +64,7 @@ export class DemoDisplay {
 
   /** One more optimiser step, wherever it was made. */
   stepped(where: string): void {
-    this.#progress ??= this.#output.progress({ label: 'training', total: this.#totalSteps, unit: 'steps' });
-    this.#progress.update(++this.#steps, `${where}, ${bytesText(this.#bytesSent)} sent`);
+    this.#progress?.update(++this.#steps, `${where}, ${bytesText(this.#bytesSent)} sent`);
   }
 
   /** The final table: one row a way of training, one column a figure. */

@@ -1,10 +1,17 @@
 /**
  * The demo's federation, run as people would run one: a signed federation file, an aggregator process, a ticket for
  * each participant, a participant process each. Nothing is shared between the processes but the network on loopback.
+ *
+ * Tickets hold the address of a bootstrap node only, which this process is; everybody finds the aggregator through
+ * the DHT from there.
  */
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { Host } from '../../node/network/host.ts';
 import type { ParticipantEvent } from '../../node/participant/events.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import { identityFromSeed } from '../../protocol/identity.ts';
 import type { AggregatorEvent, ListeningEvent, RoundClosedEvent } from '../events.ts';
 import { DEMO_SETS, DEMO_TERMS, type DemoSize } from './plan.ts';
 import { Program, runProgram } from './processes.ts';
@@ -25,6 +32,7 @@ export interface FederationRunInit {
   /** Compute threads of each participant, and of the aggregator, which works while they wait. */
   readonly threads: { readonly participant: number; readonly aggregator: number };
   readonly onEvent: (event: DemoEvent) => void;
+  readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -88,9 +96,11 @@ export class FederationRun implements AsyncDisposable {
   async run(): Promise<FederationRecord> {
     const { files } = this.#init;
     const { federation } = await this.#create();
-    const aggregator = this.#startAggregator();
-    const { addresses } = await this.#untilAnyFails(this.#listening.promise);
-    const tickets = await this.#invite(addresses.slice(0, 1));
+    const key = identityFromSeed(randomBytes(32));
+    await using bootstrap = await Host.start(key, { preset: 'local', role: 'aggregator', log: this.#init.log });
+    const aggregator = this.#startAggregator(bootstrap.addresses);
+    await this.#untilAnyFails(this.#listening.promise);
+    const tickets = await this.#invite(bootstrap.addresses);
     await this.#untilAnyFails(
       Promise.all(
         files.pairs.map((pairs, index) =>
@@ -101,7 +111,7 @@ export class FederationRun implements AsyncDisposable {
         ),
       ),
     );
-    const participants = files.pairs.map((_, index) => this.#startParticipant(index, addresses.slice(0, 1)));
+    const participants = files.pairs.map((_, index) => this.#startParticipant(index));
     await this.#untilAnyFails(Promise.all([aggregator, ...participants].map(({ done }) => done)));
     return { federation, rounds: this.#rounds, refused: this.#refused, ...this.#agreedAdapter() };
   }
@@ -133,13 +143,14 @@ export class FederationRun implements AsyncDisposable {
     return created as { federation: string };
   }
 
-  #startAggregator(): Program {
+  #startAggregator(bootstrap: readonly string[]): Program {
     const { files, device, threads } = this.#init;
     return this.#start({
       name: 'aggregator',
       args: [
         ...['aggregator', 'start', '--home', this.#home('aggregator'), '--federation', this.#federationFile],
         ...['--evaluation-pairs', files.evaluation, '--root-pairs', files.root, '--network', 'local'],
+        ...bootstrap.flatMap((address) => ['--bootstrap', address]),
         ...['--device', device, '--threads', `${threads.aggregator}`, '--exit-when-finished'],
       ],
       onLine: (line) => this.#heardAggregator(line as AggregatorEvent),
@@ -154,13 +165,12 @@ export class FederationRun implements AsyncDisposable {
     return lines.map((line) => (line as { ticket: string }).ticket);
   }
 
-  #startParticipant(index: number, bootstrap: readonly string[]): Program {
+  #startParticipant(index: number): Program {
     const { size, device, threads } = this.#init;
     return this.#start({
       name: `participant ${index + 1}`,
       args: [
         ...['node', 'start', '--home', this.#home(`participant-${index + 1}`), '--network', 'local'],
-        ...bootstrap.flatMap((address) => ['--bootstrap', address]),
         ...['--seed', `${size.seed + index}`, '--device', device, '--threads', `${threads.participant}`],
         '--exit-when-finished',
       ],

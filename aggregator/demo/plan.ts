@@ -26,15 +26,15 @@ export const DEMO_TERMS = {
   rank: 8,
   alpha: 16,
   targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-  beta: 0.1,
-  /** Twenty times what a model of a billion weights would take: the embedded one is small and its rounds are short. */
-  learningRate: 2e-3,
+  beta: 0.3,
+  /** Far above what a model of a billion weights would take: the embedded one is small and its rounds are short. */
+  learningRate: 1.5e-3,
   schedule: 'constant',
   warmup: 0,
   maxGradNorm: 1,
   weightDecay: 0,
   batchSize: 8,
-  steps: 10,
+  steps: 8,
   maxLength: 256,
 } as const satisfies {
   readonly targets: readonly TargetModule[];
@@ -50,6 +50,8 @@ export function demoTraining(): Manifest['training'] {
 /** How many pairs and prompts each set has. */
 export const DEMO_SETS = {
   participantPairs: 96,
+  /** Share of a participant's pairs that show its main taste. */
+  mainTasteShare: 0.95,
   evaluationPairs: 200,
   rootPairs: 100,
   prompts: 64,
@@ -72,7 +74,13 @@ export interface DemoData {
 export function makeDemoData({ participants, seed }: DemoSize): DemoData {
   return {
     participants: Array.from({ length: participants }, (_, participant) =>
-      makeParticipantPairs({ seed, participant, participants, count: DEMO_SETS.participantPairs }),
+      makeParticipantPairs({
+        seed,
+        participant,
+        participants,
+        count: DEMO_SETS.participantPairs,
+        share: DEMO_SETS.mainTasteShare,
+      }),
     ),
     evaluation: makeGlobalSet({ seed, purpose: 'evaluation', count: DEMO_SETS.evaluationPairs }),
     root: makeGlobalSet({ seed, purpose: 'root', count: DEMO_SETS.rootPairs }),

@@ -8,6 +8,7 @@ import { roundSeed, trainLocalRound } from '../../node/training/localRound.ts';
 import type { LogProbs } from '../../node/training/metrics.ts';
 import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
 import { ruleByName, type RuleName } from '../../protocol/aggregation/rules.ts';
+import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
 import { dequantize, quantize } from '../../protocol/update.ts';
 
 const FIXED_POINT_BITS = 24;
@@ -22,12 +23,21 @@ export function trainCentralised(start: StartingPoint, learners: readonly Learne
   return trainAlone(start, pooled, { accumulate: learners.length });
 }
 
-/** The rounds of a federation, with the protocol's own integers and rule. */
+/** The flat adapter after the rounds of a federation. */
 export async function trainFederated(
   start: StartingPoint,
   learners: readonly Learner[],
   rule: RuleName,
 ): Promise<Float32Array> {
+  return dequantize(await runRounds(start, learners, rule), start.table, adapterVectorLength(start.table));
+}
+
+/** The rounds of a federation, with the protocol's own integers and rule: the blob of a real one has the same bytes. */
+export async function runRounds(
+  start: StartingPoint,
+  learners: readonly Learner[],
+  rule: RuleName,
+): Promise<FixedPointTensors> {
   const { policy, table, training, rounds, seed, signal } = start;
   const length = adapterVectorLength(table);
   let global = quantize(start.initial, table, FIXED_POINT_BITS);
@@ -46,5 +56,5 @@ export async function trainFederated(
     }
     global = aggregateRound({ rule, parameters: {}, factor, parent: global, updates }).adapter;
   }
-  return dequantize(global, table, length);
+  return global;
 }
