@@ -69,7 +69,7 @@ describe('the command line', function () {
 
   it('lists every command of its contract', () => {
     const expected = ['demo', 'score', 'train', 'evaluate', 'generate', 'aggregate', 'model', 'adapter'];
-    const roles = ['federation', 'aggregator', 'node', 'verify'];
+    const roles = ['federation', 'aggregator', 'node'];
     const listed = listedCommands(prefmesh('--help').stdout);
     for (const name of [...expected, ...roles]) assert.ok(listed.includes(name), `${name} is not listed`);
   });
