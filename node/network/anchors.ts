@@ -26,16 +26,27 @@ export interface AnchorNetwork {
   protect(peer: PeerId): Promise<void>;
 }
 
+export interface AnchorsInit {
+  /** Pause between pings of a connected anchor (ms). */
+  readonly pingEvery?: number;
+  /** How long an answer may take (ms). */
+  readonly pingWait?: number;
+}
+
 export class Anchors {
   readonly #network: AnchorNetwork;
+  readonly #pingEvery: number;
+  readonly #pingWait: number;
   readonly #log: Logger;
   readonly #stop = new AbortController();
   readonly #problems = new Map<string, string>();
   readonly #loops: Promise<void>[] = [];
   readonly #first = Promise.withResolvers<void>();
 
-  constructor(network: AnchorNetwork, log: Logger) {
+  constructor(network: AnchorNetwork, log: Logger, init: AnchorsInit = {}) {
     this.#network = network;
+    this.#pingEvery = init.pingEvery ?? LIMITS.anchorPingEvery.value;
+    this.#pingWait = init.pingWait ?? LIMITS.anchorPingWait.value;
     this.#log = log;
   }
 
@@ -104,9 +115,9 @@ export class Anchors {
     try {
       let missed = 0;
       while (connection.status === 'open' && !signal.aborted) {
-        await within(LIMITS.anchorPingEvery.value, signal, () => closed.promise).catch(() => undefined);
+        await within(this.#pingEvery, signal, () => closed.promise).catch(() => undefined);
         if (connection.status !== 'open' || signal.aborted) return;
-        const answered = within(LIMITS.anchorPingWait.value, signal, (either) =>
+        const answered = within(this.#pingWait, signal, (either) =>
           this.#network.ping(connection.remotePeer, { signal: either }),
         );
         missed = await answered.then(

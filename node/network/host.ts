@@ -18,6 +18,7 @@ import { noise } from '@libp2p/noise';
 import { type Ping, ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Logger } from 'pino';
 import { PrefmeshError } from '../../protocol/errors.ts';
@@ -92,7 +93,9 @@ export class Host implements AsyncDisposable {
     const bootstrap = (options.bootstrap ?? []).map(parsePeerAddress);
     const node = await createNode(identity, options, log);
     const host = new Host(identity.id, node, log);
-    for (const target of bootstrap) host.#anchors.add(target);
+    for (const target of bootstrap) {
+      if (nameOf(target) !== identity.id) host.#anchors.add(target); // a list of all aggregators names this one too
+    }
     return host;
   }
 
@@ -173,8 +176,8 @@ export class Host implements AsyncDisposable {
    * After a peer's network was cut and came back, a connection that nobody told us is dead may stand beside the new
    * one; the newest is the one that works.
    */
-  #newestConnection(target: PeerId | ReturnType<typeof parseListenAddress>): Connection | undefined {
-    const name = isPeerId(target) ? target.toString() : peerIn(target);
+  #newestConnection(target: PeerId | Multiaddr): Connection | undefined {
+    const name = nameOf(target);
     if (name === undefined) return undefined;
     return this.libp2p
       .getConnections()
@@ -200,8 +203,14 @@ export class Host implements AsyncDisposable {
   }
 }
 
+/** The peer id that a target is or ends in. */
+function nameOf(target: PeerId | Multiaddr): string | undefined {
+  return isPeerId(target) ? target.toString() : peerIn(target);
+}
+
 async function createNode(identity: Identity, options: HostOptions, log: Logger): Promise<Libp2p<HostServices>> {
   const terms = preset(options.preset, options.role);
+  const streams = LIMITS.protocolStreams.value;
   const listen = (options.listen ?? terms.listen).map((address) => parseListenAddress(address).toString());
   const announce = (options.announce ?? []).map((address) => parseListenAddress(address).toString());
   try {
@@ -239,7 +248,8 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
       },
       services: {
         identify: identify(),
-        ping: ping(),
+        // The monitor and the anchors use the same protocol; its own bound of one stream would let one starve the other.
+        ping: ping({ maxInboundStreams: streams, maxOutboundStreams: streams }),
         dht: kadDHT({
           protocol: DHT_PROTOCOL,
           clientMode: terms.dhtClient,

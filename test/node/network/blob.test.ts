@@ -307,13 +307,9 @@ describe('the blob server', () => {
     const { stream } = await pair.second.openStream(pair.first.id, BLOB_PROTOCOL);
     stream.pause();
     const cut = eventOf(stream, 'close');
-    const frames = new Frames(stream, pair.first.id, { maxFrame: 2 * MiB });
-    const flood = async () => {
-      for (let n = 0; n < 20_000; n++) {
-        await frames.write({ t: 'get', id: hash, chunk: n % 16 }, { what: 'request', wait: 10_000 });
-      }
-    };
-    await assert.rejects(Promise.all([flood(), cut.then(() => Promise.reject(new Error('cut')))]));
+    const request = frame(encode({ t: 'get', id: hash, chunk: 0 }));
+    stream.send(Buffer.concat(Array.from({ length: 20_000 }, () => request)));
+    await cut;
     assert.ok(answered <= 8, `${answered} chunks`);
     await assertServes(pair.second, pair.first.id);
   });

@@ -90,17 +90,23 @@ describe('discovery', () => {
     await using _claim = new Advertisement(liar, FEDERATION);
     await using newcomer = await startHost({ bootstrap: bootstrap.addresses });
     await Promise.all([liar.ready(), newcomer.ready()]);
+    const client = new FederationClient(newcomer);
+    const stop = new AbortController();
     const seen = Promise.withResolvers<void>();
-    const search = findFederation(newcomer, new FederationClient(newcomer), FEDERATION, {
-      wait: 1_500,
+    const unending = findFederation(newcomer, client, FEDERATION, {
+      signal: stop.signal,
       accept: (manifest) => {
         seen.resolve();
         return accept(manifest);
       },
     });
     await seen.promise;
-    await assert.rejects(search, {
+    stop.abort(new Error('seen'));
+    await assert.rejects(unending, /seen/);
+    // The liar is known and connected now, so this search asks it well within its time.
+    await assert.rejects(findFederation(newcomer, client, FEDERATION, { wait: 2_000, accept }), {
       code: 'FEDERATION_NOT_FOUND',
+      exitCode: 4,
       message: new RegExp(sha256(Buffer.from('other terms'))),
     });
   });

@@ -72,6 +72,13 @@ describe('the host', () => {
     await host.ready();
   });
 
+  it('does not wait for itself when it is on the list', async () => {
+    const identity = newIdentity();
+    const address = `/ip4/127.0.0.1/tcp/${await freePort()}`;
+    await using host = await startHost({ identity, listen: [address], bootstrap: [`${address}/p2p/${identity.id}`] });
+    await host.ready({ wait: 300 });
+  });
+
   it('comes back to a bootstrap node that restarts, as many nodes do', async () => {
     const identity = newIdentity();
     const listen = [`/ip4/127.0.0.1/tcp/${await freePort()}`];

@@ -8,6 +8,8 @@ export interface Proxy extends AsyncDisposable {
   readonly address: string;
   /** Bytes that went from the target to whoever dialled the proxy, over all connections. */
   readonly bytesToDialler: () => number;
+  /** From now on nothing passes on the connections there are, and nobody is told: a cable that was pulled. */
+  freeze(): void;
   /** How many connections were cut. */
   readonly cuts: () => number;
 }
@@ -53,6 +55,9 @@ export async function startProxy(port: number, { cut }: ProxyOptions = {}): Prom
   return {
     address: `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`,
     bytesToDialler: () => total,
+    freeze: () => {
+      for (const socket of sockets) socket.removeAllListeners('data').unpipe().pause();
+    },
     cuts: () => cuts,
     [Symbol.asyncDispose]: async () => {
       server.close();
