@@ -131,7 +131,7 @@ export class FederationFixture implements Disposable {
   participant(name: string, ...extra: string[]): Program<ParticipantEvent> {
     // prettier-ignore
     return new Program<ParticipantEvent>(
-      'node', 'start', '--home', this.path(name), '--network', 'local', '--seed', String(this.names.indexOf(name)),
+      'node', 'start', '--home', this.path(name), '--network', 'local', '--seed', String(1 + this.names.indexOf(name)),
       '--exit-when-finished', ...extra,
     );
   }
