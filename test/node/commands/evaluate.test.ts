@@ -22,7 +22,8 @@ interface Outcome {
 const BETA = 0.1;
 const pairs = makeGlobalSet({ seed: 5, purpose: 'evaluation', count: 12 });
 
-describe('prefmesh evaluate', () => {
+describe('prefmesh evaluate', function () {
+  this.timeout(180_000);
   let folder: string;
   let pairsFile: string;
   let promptsFile: string;
@@ -38,10 +39,10 @@ describe('prefmesh evaluate', () => {
     adapterFolder = join(folder, 'adapter');
     const { config, hash } = await openCheckpoint('embedded');
     const adapter = initialAdapter(config, { rank: 4, targets: ['q_proj', 'v_proj'] }, 4, 1);
-    // A fresh adapter does nothing, its B being zero; this one disturbs the model a little.
+    // A fresh adapter does nothing, its B being zero; this one disturbs the model well enough to be noticed.
     for (const { factor, shape, offset } of adapter.table) {
       if (factor === 'A') continue;
-      for (let i = 0; i < shape[0] * shape[1]; i++) adapter.vector[offset + i] = 0.05 * Math.sin(i + offset);
+      for (let i = 0; i < shape[0] * shape[1]; i++) adapter.vector[offset + i] = 0.5 * Math.sin(i + offset);
     }
     await writePeftAdapter(adapterFolder, { ...adapter, baseHash: hash }, { baseModel: 'embedded' });
   });
