@@ -12,7 +12,9 @@ import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { type Sha256, isSha256 } from '../../protocol/names.ts';
-import { TemporaryFile, naming, storageError, syncFolder, writeFully } from './atomicFile.ts';
+import { TemporaryFile, naming, storageError, syncFolder } from './atomicFile.ts';
+import { PartialBlob } from './partialBlob.ts';
+import { hashFile, readRange } from './reading.ts';
 
 export interface PutOptions {
   /** Refuse more bytes than this. */
@@ -200,98 +202,6 @@ export class BlobStore {
   #path(hash: Sha256): string {
     if (!isSha256(hash)) throw new TypeError('a blob is named by 64 hex digits');
     return join(this.folder, hash);
-  }
-}
-
-interface PartialState {
-  readonly hash: Sha256;
-  readonly size: number;
-  readonly length: number;
-  readonly handle: FileHandle;
-  readonly digest: ReturnType<typeof createHash>;
-  readonly part: string;
-  readonly path: string;
-  readonly folder: string;
-  readonly close: () => void;
-}
-
-/** A blob on its way in. Bytes are appended in order; `finish` verifies, syncs and names it. */
-export class PartialBlob implements AsyncDisposable {
-  readonly #state: PartialState;
-  /** Bytes already there when it was opened, from an earlier attempt. */
-  readonly resumedAt: number;
-  #length: number;
-  #open = true;
-
-  constructor(state: PartialState) {
-    this.#state = state;
-    this.resumedAt = state.length;
-    this.#length = state.length;
-  }
-
-  /** Bytes received so far, in order from the start. */
-  get length(): number {
-    return this.#length;
-  }
-
-  async append(bytes: Uint8Array): Promise<void> {
-    const { size, part, handle, digest } = this.#state;
-    if (this.#length + bytes.length > size) throw new RangeError('more bytes than the blob has');
-    await naming(part, () => writeFully(handle, bytes, this.#length));
-    digest.update(bytes);
-    this.#length += bytes.length;
-  }
-
-  /**
-   * Verifies the whole, makes it durable under its name and closes it.
-   * @throws BLOB_MISMATCH: the received bytes are then gone, so that the next attempt starts clean.
-   */
-  async finish(): Promise<void> {
-    const { hash, size, part, path, folder, handle, digest } = this.#state;
-    if (this.#length !== size) throw new RangeError('the blob is not complete');
-    const actual = digest.digest('hex');
-    await naming(part, async () => {
-      if (actual === hash) await handle.sync();
-      await this.#close();
-      await (actual === hash ? rename(part, path) : rm(part, { force: true }));
-      await syncFolder(folder);
-    });
-    if (actual !== hash) throw new PrefmeshError('BLOB_MISMATCH', { hash, actual });
-  }
-
-  /** Keeps what was received for the next attempt. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#close();
-  }
-
-  async #close(): Promise<void> {
-    if (!this.#open) return;
-    this.#open = false;
-    await this.#state.handle.close();
-    this.#state.close();
-  }
-}
-
-async function readRange(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Math.max(0, length));
-  let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, offset + filled);
-    if (bytesRead === 0) return bytes.subarray(0, filled);
-    filled += bytesRead;
-  }
-  return bytes;
-}
-
-/** SHA-256 of an open file in hex, read in pieces; `onBytes` sees each piece. */
-async function hashFile(handle: FileHandle, onBytes: (bytes: Uint8Array) => void): Promise<string> {
-  const digest = createHash('sha256');
-  for (let offset = 0; ;) {
-    const bytes = await readRange(handle, offset, LIMITS.blobChunk.value);
-    if (bytes.length === 0) return digest.digest('hex');
-    onBytes(bytes);
-    digest.update(bytes);
-    offset += bytes.length;
   }
 }
 

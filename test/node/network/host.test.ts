@@ -220,7 +220,7 @@ function spawnBusyNode() {
 
 describe('a node that is busy for eight seconds', () => {
   it('keeps its connections', async function () {
-    this.timeout(40_000);
+    this.timeout(120_000);
     await using busy = spawnBusyNode();
     const { child } = busy;
     const [first] = (await once(child.stdout, 'data')) as [Buffer];

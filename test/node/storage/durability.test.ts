@@ -17,7 +17,7 @@ const KILLS = 15;
 
 describe('what was acknowledged', () => {
   it(`is there after kill -9 at ${KILLS} scattered moments: blobs whole, rows present, nothing half-written`, async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     await using scratch = await scratchFolder();
     const acknowledged: { row: number; hash: Sha256 }[] = [];
     for (let run = 0; run < KILLS; run++) {
