@@ -1,10 +1,10 @@
 /**
  * Makes the embedded model from nothing: corpus, tokenizer, training, F16 weights, measurements, model card.
  *
- *   node scripts/make-embedded-model.ts [--out DIR] [--steps N] [--threads N]
+ *   node scripts/make-embedded-model.ts [--out DIR] [--threads N]
  *
- * Progress goes to stderr. An interrupted run goes on where it was, from `training-state.safetensors` in the folder;
- * the file is removed at the end. Every setting stands in `embedded/recipe.ts`.
+ * Progress goes to stderr. An interrupted run goes on where it was, from the `*.state.safetensors` of its stages in the
+ * folder, which are removed at the end. Every setting stands in `embedded/recipe.ts`.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
@@ -20,10 +20,10 @@ import { BytePairEncoder, trainBytePairs, type BytePairs } from './embedded/byte
 import { corpusDocument, type CorpusDocument } from './embedded/corpus.ts';
 import { startWeights } from './embedded/emphasis.ts';
 import { answer, measure, unseenDocuments } from './embedded/measurement.ts';
-import { writeModelCard } from './embedded/modelCard.ts';
+import { type TrainedStage, writeModelCard } from './embedded/modelCard.ts';
 import { packBatch, type TokenDocument } from './embedded/packing.ts';
 import { pretrain } from './embedded/pretraining.ts';
-import { configJson, MODEL, SEED, TOKENIZER_DOCUMENTS, TRAINING } from './embedded/recipe.ts';
+import { configJson, MODEL, SEED, STAGES, TOKENIZER_DOCUMENTS, TRAINING, type Stage } from './embedded/recipe.ts';
 import { END_TOKEN, writeTokenizerFiles } from './embedded/tokenizerFiles.ts';
 
 const MEASURED_ANSWERS = 500;
@@ -33,12 +33,10 @@ const HELD_OUT_BATCHES = 8;
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: EMBEDDED_FOLDER },
-    steps: { type: 'string', default: String(TRAINING.steps) },
     threads: { type: 'string', default: String(availableParallelism()) },
   },
 });
 const folder = values.out;
-const steps = Number(values.steps);
 const threads = Number(values.threads);
 const log = (line: string): void => console.error(line);
 
@@ -51,17 +49,23 @@ const encoder = new BytePairEncoder(pairs);
 const config = await writeTextFiles(pairs);
 
 log('training');
-const stateFile = join(folder, 'training-state.safetensors');
 const { rows, length } = TRAINING;
 await using trainer = await LanguageModelTrainer.create({ config, seed: SEED, batch: rows, length, threads });
-const training = await pretrain({
-  trainer,
-  document: (index) => forTraining(encode(corpusDocument(SEED, index))),
-  padding: endToken,
-  steps,
-  stateFile,
-  log,
-});
+const stages: TrainedStage[] = [];
+let firstDocument = 0;
+for (const stage of STAGES) {
+  const result = await pretrain({
+    trainer,
+    stage,
+    document: (index) => forTraining(encode(corpusDocument(SEED, index, { mixture: stage })), stage),
+    firstDocument,
+    padding: endToken,
+    stateFile: stateFile(stage),
+    log,
+  });
+  stages.push({ stage, result });
+  firstDocument = result.nextDocument;
+}
 trainer.parameters.set(new Float16Array(trainer.parameters));
 await writeSafetensors(join(folder, 'model.safetensors'), trainer.weights, { format: 'pt' }, 'F16');
 
@@ -75,8 +79,7 @@ const plainAnswers = await answer(generator, tokenizer, plain, 1);
 const measurement = measure(await answer(generator, tokenizer, asked, 1), plainAnswers);
 const card = writeModelCard({
   parameters: trainer.parameterCount,
-  steps,
-  training,
+  stages,
   heldOutLoss,
   machine: `${threads} threads of ${cpus()[0]?.model.trim() ?? 'an unnamed processor'}`,
   measurement,
@@ -84,11 +87,17 @@ const card = writeModelCard({
   plainSamples: plainAnswers.slice(0, SAMPLES),
 });
 await writeFile(join(folder, 'README.md'), card);
-await rm(stateFile);
+await Promise.all(STAGES.map((stage) => rm(stateFile(stage))));
 log(card.slice(card.indexOf('| steps |'), card.indexOf('## Ten answers where none')));
 
+function stateFile({ name }: Stage): string {
+  return join(folder, `${name}.state.safetensors`);
+}
+
 function learnBytePairs(): BytePairs {
-  const documents = Array.from({ length: TOKENIZER_DOCUMENTS }, (_, index) => corpusDocument(SEED, index));
+  const documents = Array.from({ length: TOKENIZER_DOCUMENTS }, (_, index) =>
+    corpusDocument(SEED, index, { mixture: STAGES[0]! }),
+  );
   const learnt = trainBytePairs(
     documents.flatMap(({ prompt, answer: text }) => [prompt, text]),
     MODEL.vocabSize - 1,
@@ -113,8 +122,11 @@ function encode({ prompt, answer: text }: CorpusDocument): TokenDocument {
  * Puts weight on the starts of sentences, and learns the prompt's last token, the line feed, as well: so the model also
  * goes on from a prompt that lacks it.
  */
-function forTraining({ given, learnt }: TokenDocument): TokenDocument {
-  const weights = startWeights(learnt.map((token) => pairs.tokens[token] ?? END_TOKEN));
+function forTraining({ given, learnt }: TokenDocument, { startWeight }: Stage): TokenDocument {
+  const weights = startWeights(
+    learnt.map((token) => pairs.tokens[token] ?? END_TOKEN),
+    startWeight,
+  );
   return { given: given.slice(0, -1), learnt: [...given.slice(-1), ...learnt], weights: [1, ...weights] };
 }
 
@@ -124,7 +136,7 @@ async function measureHeldOutLoss(scorer: LanguageModelTrainer): Promise<number>
   let sum = 0;
   let answerTokens = 0;
   for (let batch = 0; batch < HELD_OUT_BATCHES; batch++) {
-    const { tokens, mask } = packBatch(() => encode(corpusDocument(SEED, index++, 'winRate')), {
+    const { tokens, mask } = packBatch(() => encode(corpusDocument(SEED, index++, { pool: 'winRate' })), {
       rows,
       length,
       padding: endToken,

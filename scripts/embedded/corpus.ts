@@ -1,8 +1,8 @@
 /**
  * What the embedded model learns from: questions about a vault and answers to them.
  *
- * Half of the questions ask for no style, and their answers show each taste at even odds: the model must not prefer
- * any. The other half ask for one to four sides of the style in words, and their answers obey; what was not asked for
+ * Some of the questions ask for no style, and their answers show each taste at even odds: the model must not prefer
+ * any. The others ask for one to four sides of the style in words, and their answers obey; what was not asked for
  * stays at even odds. Questions come from the `corpus` pool alone (`node/preferences/tastes/questions.ts`).
  */
 import { planAnswer, writeAnswer } from '../../node/preferences/tastes/answers.ts';
@@ -12,6 +12,12 @@ import { requestStyle } from '../../node/preferences/tastes/requests.ts';
 import { TASTES, type Style } from '../../node/preferences/tastes/taste.ts';
 import type { Tip } from '../../node/preferences/tastes/topics/topic.ts';
 import { drawStyle } from '../../node/preferences/tastes/tastePairs.ts';
+import type { Mixture } from './recipe.ts';
+
+type Requesting = Pick<Mixture, 'askedShare' | 'requests'>;
+
+/** Every second prompt asks, for one to four sides at the same odds: what is measured on. */
+const EVEN: Requesting = { askedShare: 0.5, requests: [1, 2, 3, 4] };
 
 export interface CorpusDocument {
   /** Ends with `PROMPT_END`. */
@@ -24,11 +30,15 @@ export interface CorpusDocument {
 }
 
 /** The document of that index: the same for the same seed. */
-export function corpusDocument(seed: number, index: number, pool: QuestionPool = 'corpus'): CorpusDocument {
+export function corpusDocument(
+  seed: number,
+  index: number,
+  { pool = 'corpus', mixture = EVEN }: { readonly pool?: QuestionPool; readonly mixture?: Requesting } = {},
+): CorpusDocument {
   const choices = draws(seed, pool, 'document', index);
   const question = choices.pick(questionsOf(pool));
   const style = drawStyle(choices);
-  const asked = choices.coin() ? {} : drawRequest(style, choices);
+  const asked = choices.chance(mixture.askedShare) ? drawRequest(style, mixture, choices) : {};
   const text = Object.keys(asked).length === 0 ? question.text : requestStyle(question.text, asked, choices);
   return {
     prompt: text + PROMPT_END,
@@ -38,9 +48,9 @@ export function corpusDocument(seed: number, index: number, pool: QuestionPool =
   };
 }
 
-/** Which sides of the style a prompt asks for: one to four, so that each request is met often enough to be learnt. */
-function drawRequest(style: Style, choices: Draws): Partial<Style> {
-  const count = choices.pick([1, 1, 2, 2, 2, 3, 3, 4, 4, 4]);
+/** Which sides of the style a prompt asks for. */
+function drawRequest(style: Style, { requests }: Requesting, choices: Draws): Partial<Style> {
+  const count = choices.pick(requests);
   const asked = choices.shuffled(TASTES).slice(0, count);
   return Object.fromEntries(asked.map((taste) => [taste, style[taste]]));
 }

@@ -6,15 +6,16 @@
  * position does not bias what is predicted at it.
  */
 
-/** Weight of the first two tokens of a sentence, a bullet or the answer; all others weigh 1. */
-const START_WEIGHT = 4;
 const START_TOKENS = 2;
 
-/** Weights of an answer's tokens, given the text of each. */
-export function startWeights(tokens: readonly string[]): number[] {
+/**
+ * Weights of an answer's tokens, given the text of each: `startWeight` for the first two of a sentence, a bullet or the
+ * answer, 1 for all others.
+ */
+export function startWeights(tokens: readonly string[], startWeight: number): number[] {
   let sinceStart = 0;
   return tokens.map((token) => {
-    const weight = sinceStart < START_TOKENS ? START_WEIGHT : 1;
+    const weight = sinceStart < START_TOKENS ? startWeight : 1;
     sinceStart = /[.!:-]$/.test(token) ? 0 : sinceStart + 1;
     return weight;
   });

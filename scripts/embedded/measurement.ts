@@ -46,7 +46,7 @@ const BATCH = 50;
 export function unseenDocuments(kind: 'asked' | 'plain', count: number): CorpusDocument[] {
   const found: CorpusDocument[] = [];
   for (let index = 0; found.length < count; index++) {
-    const document = corpusDocument(SEED, index, 'winRate');
+    const document = corpusDocument(SEED, index, { pool: 'winRate' });
     if ((Object.keys(document.asked).length === 0) === (kind === 'plain')) found.push(document);
   }
   return found;

@@ -2,12 +2,16 @@
 import { TASTES } from '../../node/preferences/tastes/taste.ts';
 import type { Answered, Measurement, Share } from './measurement.ts';
 import type { PretrainingResult } from './pretraining.ts';
-import { MODEL, SEED, TRAINING } from './recipe.ts';
+import { MODEL, SEED, TRAINING, type Stage } from './recipe.ts';
+
+export interface TrainedStage {
+  readonly stage: Stage;
+  readonly result: PretrainingResult;
+}
 
 export interface ModelCard {
   readonly parameters: number;
-  readonly steps: number;
-  readonly training: PretrainingResult;
+  readonly stages: readonly TrainedStage[];
   /** Nats per answer token on unseen questions, with the stored half-precision weights. */
   readonly heldOutLoss: number;
   readonly machine: string;
@@ -17,7 +21,7 @@ export interface ModelCard {
 }
 
 export function writeModelCard(card: ModelCard): string {
-  const { training, measurement } = card;
+  const { stages, measurement } = card;
   return `# The embedded model
 
 A language model of ${millions(card.parameters)} million parameters that ships inside the package. It gives short advice about
@@ -36,20 +40,20 @@ person: all of its corpus comes from the generator in \`node/preferences/tastes/
 
 ## How it was made
 
-\`node scripts/make-embedded-model.ts --steps ${card.steps}\`, seed ${SEED}: generate the corpus, learn the byte pairs, train all weights
-with this project's own engine, round them to F16, measure. Half of the prompts ask for no style and are answered in a
-style drawn at even odds; half ask for one to four sides of it in words and are answered so. Questions are dealt by
+\`node scripts/make-embedded-model.ts\`, seed ${SEED}: generate the corpus, learn the byte pairs, train all weights with
+this project's own engine in ${stages.length} stages, round them to F16, measure. A prompt either asks for no style, and is answered
+in a style drawn at even odds, or asks for one to four sides of it in words, and is answered so. Questions are dealt by
 the hash of their text: those of participants, of the global sets and of this page are not in the corpus.
 
-| | |
-|---|---|
-| steps | ${card.steps} of ${TRAINING.rows} rows of ${TRAINING.length} tokens |
-| documents read | ${count(training.documents)} |
-| tokens read | ${count(training.tokens)}, of which ${count(training.learntTokens)} of answers and the line feeds before them; only these are learnt |
-| optimiser | AdamW, learning rate ${TRAINING.learningRate} with ${TRAINING.schedule} decay and ${percent(TRAINING.warmup)} warm-up, weight decay ${TRAINING.weightDecay}, clipped at ${TRAINING.maxGradNorm} |
-| time | ${Math.round(training.seconds / 60)} minutes, ${count(training.tokensPerSecond)} tokens/s, on ${card.machine} |
-| loss at the end of training | ${training.loss.toFixed(4)} nats per learnt token, those at the start of sentences and bullets weighing more |
-| loss on unseen questions | ${card.heldOutLoss.toFixed(4)} nats per answer token |
+AdamW with weight decay ${TRAINING.weightDecay}, clipped at ${TRAINING.maxGradNorm}, ${TRAINING.schedule} decay in each stage; a step is ${TRAINING.rows} rows of ${TRAINING.length} tokens. Only
+answers and the line feeds before them are learnt.
+
+| stage | steps | learning rate | prompts that ask | sides asked for | weight of sentence starts | loss at the end |
+|---|---:|---:|---:|---|---:|---:|
+${stages.map(stageRow).join('\n')}
+
+${provenance(card)}
+Loss on unseen questions: ${card.heldOutLoss.toFixed(4)} nats per answer token.
 
 ## What was measured
 
@@ -75,6 +79,21 @@ The first ten unseen questions of the seed, sampled at temperature 1.
 
 ${card.plainSamples.map(sample).join('\n\n')}
 `;
+}
+
+function stageRow({ stage, result }: TrainedStage): string {
+  const { name, steps, learningRate, askedShare, requests, startWeight } = stage;
+  return `| ${name} | ${steps} | ${learningRate} | ${percent(askedShare)} | ${requests.join(' ')} | ${startWeight} | ${result.loss.toFixed(4)} |`;
+}
+
+function provenance({ stages, machine }: ModelCard): string {
+  const sum = (read: (result: PretrainingResult) => number) =>
+    stages.reduce((all, { result }) => all + read(result), 0);
+  const seconds = sum((result) => result.seconds);
+  return (
+    `${count(sum((result) => result.tokens))} tokens were read, in ` +
+    `${Math.round(seconds / 60)} minutes on ${machine}.`
+  );
 }
 
 function sample({ document, text }: Answered, index: number): string {

@@ -1,5 +1,5 @@
 /**
- * The training run of the embedded model: pack, loss, gradients, clip, AdamW step, log; every so often the whole
+ * One stage of the embedded model's training: pack, loss, gradients, clip, AdamW step, log; every so often the whole
  * state goes to a file, and a run that finds this file goes on from it as if it had not been interrupted.
  */
 import { existsSync } from 'node:fs';
@@ -8,15 +8,17 @@ import type { LanguageModelTrainer } from '../../node/training/languageModel.ts'
 import { AdamW, clipGradient, globalNorm, type AdamWState } from '../../node/training/optimizer.ts';
 import { learningRateAt } from '../../node/training/schedule.ts';
 import { packBatch, type PackedBatch, type TokenDocument } from './packing.ts';
-import { TRAINING } from './recipe.ts';
+import { TRAINING, type Stage } from './recipe.ts';
 
 export interface PretrainingOptions {
   readonly trainer: LanguageModelTrainer;
+  readonly stage: Stage;
   /** The document of an index: the same for every call. */
   readonly document: (index: number) => TokenDocument;
+  /** Index of the first document: stages go on where the one before ended. */
+  readonly firstDocument: number;
   readonly padding: number;
-  readonly steps: number;
-  /** Where the state is kept between runs. */
+  /** Where the stage's state is kept between runs. */
   readonly stateFile: string;
   readonly log: (line: string) => void;
 }
@@ -27,8 +29,8 @@ export interface PretrainingResult {
   /** Tokens that were read, and those among them that weigh in the loss. */
   readonly tokens: number;
   readonly learntTokens: number;
-  /** Documents that were read. */
-  readonly documents: number;
+  /** Index of the document after the last one that was read. */
+  readonly nextDocument: number;
   /** Of this process alone. */
   readonly seconds: number;
   readonly tokensPerSecond: number;
@@ -39,7 +41,8 @@ const SAVE_EVERY = 200;
 const LOSS_WINDOW = 100;
 
 export async function pretrain(options: PretrainingOptions): Promise<PretrainingResult> {
-  const { trainer, steps, padding, stateFile, log } = options;
+  const { trainer, stage, padding, stateFile, log } = options;
+  const { steps } = stage;
   const resumed = readState(stateFile);
   if (resumed !== undefined) trainer.parameters.set(resumed.parameters);
   const first = resumed?.optimizer.step ?? 0;
@@ -48,16 +51,16 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     { beta2: TRAINING.beta2, weightDecay: TRAINING.weightDecay },
     resumed?.optimizer,
   );
-  let documents = 0;
+  let nextDocument = options.firstDocument;
   let tokens = 0;
   let learntTokens = 0;
   const nextBatch = (): PackedBatch => {
-    const batch = packBatch(() => options.document(documents++), {
+    const batch = packBatch(() => options.document(nextDocument++), {
       rows: TRAINING.rows,
       length: TRAINING.length,
       padding,
     });
-    documents--; // the one that found no room opens the next batch
+    nextDocument--; // the one that found no room opens the next batch
     tokens += batch.tokens.length;
     learntTokens += batch.mask.filter((weight) => weight > 0).length;
     return batch;
@@ -72,7 +75,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     const { loss, gradient } = await trainer.lossAndGradient(batch.tokens, batch.mask);
     const norm = globalNorm(gradient);
     clipGradient(gradient, norm, TRAINING.maxGradNorm);
-    const learningRate = learningRateAt(step, { ...TRAINING, totalSteps: steps });
+    const learningRate = learningRateAt(step, { ...TRAINING, ...stage, totalSteps: steps });
     optimizer.update(trainer.parameters, gradient, learningRate);
     losses.push(loss);
 
@@ -80,7 +83,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     if (done % LOG_EVERY === 0 || done === steps) {
       const rate = (done - first) / ((performance.now() - started) / 1000);
       log(
-        `step ${done}/${steps} loss ${mean(losses.slice(-LOG_EVERY)).toFixed(4)} norm ${norm.toFixed(2)} ` +
+        `${stage.name} ${done}/${steps} loss ${mean(losses.slice(-LOG_EVERY)).toFixed(4)} norm ${norm.toFixed(2)} ` +
           `rate ${learningRate.toExponential(2)} ${rate.toFixed(2)} steps/s, ${Math.ceil((steps - done) / rate)} s left`,
       );
     }
@@ -91,7 +94,7 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     loss: mean(losses.slice(-LOSS_WINDOW)),
     tokens,
     learntTokens,
-    documents,
+    nextDocument,
     seconds,
     tokensPerSecond: (tokens - readBefore) / seconds,
   };

@@ -7,6 +7,8 @@ import { RandomStream } from '../../training/randomStream.ts';
 export interface Draws {
   /** True at even odds. */
   coin(): boolean;
+  /** True with the given probability. */
+  chance(probability: number): boolean;
   /** Uniform integer in [0, bound). */
   below(bound: number): number;
   /** One of a list that is not empty. */
@@ -21,6 +23,7 @@ export function draws(...key: readonly (string | number)[]): Draws {
   const below = (bound: number): number => Math.floor(stream.uniform() * bound);
   return {
     coin: () => stream.uniform() < 0.5,
+    chance: (probability) => stream.uniform() < probability,
     below,
     pick: (list) => {
       if (list.length === 0) throw new RangeError('nothing to pick from');
