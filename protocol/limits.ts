@@ -239,6 +239,11 @@ export const LIMITS = {
     unit: 'ms',
     why: 'how long an aggregator that may stop waits for members to fetch the last adapter',
   },
+  locateWait: {
+    value: 5_000,
+    unit: 'ms',
+    why: 'one search for an aggregator that is gone; known addresses are tried again between two searches',
+  },
   leaveWait: { value: 15_000, unit: 'ms', why: 'how long someone who leaves waits to tell the aggregator' },
   inlineAggregation: {
     value: 4 * 1024 * KiB,

@@ -36,7 +36,7 @@ export function generateCommand(): Command {
     )
     .action((options: GenerateOptions) => generate(options));
   addCommonOptions(command);
-  return addExample(command, 'prefmesh generate --model embedded --prompt "How do I water tomatoes?" --max-tokens 60');
+  return addExample(command, 'prefmesh generate --model embedded --prompt "How do I grow tomatoes?" --max-tokens 60');
 }
 
 async function generate(options: GenerateOptions): Promise<void> {

@@ -4,6 +4,7 @@
  * Addresses come from the manifest, from a ticket or from the DHT, and are hints all the same: the transport proves
  * the key that answers, the manifest says which keys are aggregators, and every reply is signed by one of them.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -23,6 +24,12 @@ type Request = 'join' | 'leave' | 'round-query' | 'update' | 'receipt-query';
 type Reply = 'joined' | 'round-terms' | 'acknowledgement';
 /** What a request says besides its header. */
 export type RequestBody<Type extends Request> = Omit<Payload<Type>, keyof Payload<'leave'>>;
+
+/** An aggregator that was reached, and how. */
+interface Located {
+  readonly id: ParticipantId;
+  readonly through: 'address' | 'dht';
+}
 
 export interface AggregatorLinkComponents {
   readonly federation: OpenedManifest;
@@ -62,7 +69,7 @@ export class AggregatorLink {
    * the DHT knows. It is held on to from then on. Throws FEDERATION_NOT_FOUND.
    */
   async locate(signal?: AbortSignal): Promise<ParticipantId> {
-    const { federation, host, onFound } = this.#components;
+    const { federation, host } = this.#components;
     if (this.#current !== undefined && host.connectedPeers.includes(this.#current)) return this.#current;
     for (const { id, addresses } of federation.content.aggregators) {
       const known = id === this.#current || host.connectedPeers.includes(id);
@@ -75,10 +82,12 @@ export class AggregatorLink {
           continue; // the next address, and at last the DHT
         }
         host.hold(target);
-        return this.#found(id, 'address', onFound);
+        return this.#found({ id, through: 'address' });
       }
     }
-    return this.#found(await this.#locateInDht(signal), 'dht', onFound);
+    const { id, through } = await this.#search(signal);
+    host.hold(id);
+    return this.#found({ id, through });
   }
 
   /**
@@ -145,43 +154,70 @@ export class AggregatorLink {
     return { bytes: await client.request(aggregator, bytes, signal ? { signal } : {}), hash };
   }
 
-  #found(
-    aggregator: ParticipantId,
-    through: 'address' | 'dht',
-    onFound: AggregatorLinkComponents['onFound'],
-  ): ParticipantId {
-    if (this.#current !== aggregator) onFound(aggregator, through);
-    this.#current = aggregator;
-    return aggregator;
+  #found({ id, through }: Located): ParticipantId {
+    if (this.#current !== id) this.#components.onFound(id, through);
+    this.#current = id;
+    return id;
   }
 
-  /** The first peer that the DHT gives for the federation, answers, and is an aggregator of the manifest. */
-  async #locateInDht(signal?: AbortSignal): Promise<ParticipantId> {
-    const { federation, host } = this.#components;
-    let problem = 'the network knows no peer that serves it';
+  /**
+   * The first aggregator of the manifest to be had: one that the DHT gives for the federation and that answers, or one
+   * that was held on to and is back. A short search, since the caller tries again, known addresses first.
+   */
+  async #search(signal?: AbortSignal): Promise<Located> {
+    const seen = { problem: 'the network knows no peer that serves it' };
     try {
-      return await within(LIMITS.discoveryWait.value, signal, async (either) => {
-        for await (const { id } of findProviders(host, federation.hash, either)) {
-          if (!this.#aggregators.has(id)) {
-            problem = `${id} says it serves it, and the manifest does not name it`;
-            continue;
-          }
-          try {
-            await host.connect(id, { signal: either });
-          } catch (error) {
-            if (either.aborted) throw error;
-            problem = error instanceof PrefmeshError ? error.message : String(error);
-            continue;
-          }
-          host.hold(id);
-          return id;
-        }
-        throw either.reason;
-      });
+      return await within(LIMITS.locateWait.value, signal, (either) =>
+        firstOf(either, [(each) => this.#locateInDht(each, seen), (each) => this.#comesBack(each)]),
+      );
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new PrefmeshError('FEDERATION_NOT_FOUND', { federation: federation.hash, problem }, { cause: error });
+      const { hash: federation } = this.#components.federation;
+      throw new PrefmeshError('FEDERATION_NOT_FOUND', { federation, problem: seen.problem }, { cause: error });
     }
+  }
+
+  async #locateInDht(signal: AbortSignal, seen: { problem: string }): Promise<Located> {
+    const { federation, host } = this.#components;
+    for await (const { id } of findProviders(host, federation.hash, signal)) {
+      if (!this.#aggregators.has(id)) {
+        seen.problem = `${id} says it serves it, and the manifest does not name it`;
+        continue;
+      }
+      try {
+        await host.connect(id, { signal });
+        return { id, through: 'dht' };
+      } catch (error) {
+        signal.throwIfAborted();
+        seen.problem = error instanceof PrefmeshError ? error.message : String(error);
+      }
+    }
+    throw signal.reason;
+  }
+
+  /** Resolves when the host has a connection to an aggregator, whoever made it. */
+  async #comesBack(signal: AbortSignal): Promise<Located> {
+    for (;;) {
+      const back = this.#components.host.connectedPeers.find((peer) => this.#aggregators.has(peer));
+      if (back !== undefined) return { id: back, through: 'address' };
+      await sleep(LIMITS.pollFirst.value, undefined, { signal });
+    }
+  }
+}
+
+/**
+ * The first result of several ways to get it, which all end when one has it, or when `outer` aborts.
+ * Rejects with an AggregateError when all have failed.
+ */
+async function firstOf<T>(outer: AbortSignal, ways: readonly ((signal: AbortSignal) => Promise<T>)[]): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => controller.abort(outer.reason);
+  outer.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.any(ways.map((way) => way(controller.signal)));
+  } finally {
+    outer.removeEventListener('abort', stop);
+    controller.abort();
   }
 }
 

@@ -176,8 +176,8 @@ export class Life {
     const { round, factor, parent } = terms;
     const manifest = membership.federation.content;
     const { steps } = manifest.training;
-    onEvent({ event: 'training', round, factor, parent, steps, deadline: terms.deadline });
     const tensors = await chain.tensors(this.#signal);
+    onEvent({ event: 'training', round, factor, parent, steps, deadline: terms.deadline });
     using over = waiting.roundOver(round, this.#signal);
     try {
       const parts = { ...work, manifest, blobs, onEvent };

@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { programCommand } from '../../node/commands/program.ts';
 import { Host } from '../../node/network/host.ts';
 import { joinFederation } from '../../node/participant/join.ts';
 import { nodeStatus } from '../../node/participant/status.ts';
 import { FederationFixture, MODEL, silent } from './federationFixture.ts';
 import { identity } from '../protocol/exampleFederation.ts';
-import { killRunning } from './program.ts';
-
-/** Runs a command to its end and answers its one JSON object. */
-function run(...args: string[]): Record<string, unknown> {
-  const { command, leadingArguments } = programCommand();
-  const { stdout, stderr, status } = spawnSync(command, [...leadingArguments, ...args, '--json'], { encoding: 'utf8' });
-  assert.equal(status, 0, stderr);
-  return JSON.parse(stdout) as Record<string, unknown>;
-}
+import { killRunning, run } from './program.ts';
 
 describe('a federation that is found through one node of the network', function () {
   this.timeout(240_000);
@@ -31,10 +21,9 @@ describe('a federation that is found through one node of the network', function 
     const aggregator = fixture.aggregator('--bootstrap', known);
     await aggregator.until('listening');
 
-    const tickets = fixture.names.map(() => {
-      const home = fixture.path('aggregator');
-      return String(run('federation', 'invite', fixture.file, '--home', home, '--address', known).ticket);
-    });
+    const home = fixture.path('aggregator');
+    const invited = run('federation', 'invite', fixture.file, '--home', home, '--address', known, '--count', '2');
+    const tickets = invited.map(({ ticket }) => String(ticket));
     const join = (name: string, ticket: string, pairs: string) =>
       joinFederation({
         home: fixture.path(name),
@@ -68,8 +57,8 @@ describe('a federation that is found through one node of the network', function 
     let joins = 0;
     await aggregator.until('joined', (event) => event.participant === participant && ++joins === 2);
 
-    const left = run('node', 'leave', '--home', fixture.path('ben'));
-    assert.equal(left.aggregatorTold, 'by-running-node');
+    const [left] = run('node', 'leave', '--home', fixture.path('ben'));
+    assert.equal(left!.aggregatorTold, 'by-running-node');
     await ben.until('left');
     assert.equal(await ben.exit, 0);
     const { federations } = await nodeStatus(fixture.path('ben'));

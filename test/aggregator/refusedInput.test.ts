@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Aggregator, type AggregatorOptions } from '../../aggregator/aggregator.ts';
-import { programCommand } from '../../node/commands/program.ts';
 import { Participant } from '../../node/participant.ts';
 import { readFederationFile } from '../../node/participant/federationFile.ts';
 import { joinFederation, type JoinOptions } from '../../node/participant/join.ts';
@@ -13,6 +11,7 @@ import { ticketText } from '../../node/participant/ticket.ts';
 import { isPrefmeshError, type ErrorCode, type ExitCode } from '../../protocol/errors.ts';
 import { sha256 } from '../../protocol/names.ts';
 import { FederationFixture, MODEL, silent, writePairs } from './federationFixture.ts';
+import { attempt, run } from './program.ts';
 
 const OTHER_MODEL = join(import.meta.dirname, '..', 'oracle', 'qwen2', 'model');
 
@@ -148,14 +147,10 @@ describe('what a federation does not start with', function () {
   });
 
   it('says all of it in two lines on the command line, and ends with the exit code', () => {
-    const { command, leadingArguments } = programCommand();
-    const run = (...args: string[]) => spawnSync(command, [...leadingArguments, ...args], { encoding: 'utf8' });
-    const start = run('node', 'start', '--home', fixture.path('nobody'));
+    const start = attempt('node', 'start', '--home', fixture.path('nobody'));
     assert.deepEqual([start.status, start.stdout], [2, '']);
     assert.match(start.stderr, /^error NOT_JOINED: .+\nfix: .+\n$/);
-    const show = run('federation', 'show', fixture.file, '--json');
-    assert.equal(show.status, 0, show.stderr);
-    const terms = JSON.parse(show.stdout) as { federation: string; update: null; minimumPairs: number };
-    assert.deepEqual([terms.federation, terms.minimumPairs], [fixture.federation.hash, 8]);
+    const [terms] = run('federation', 'show', fixture.file);
+    assert.deepEqual([terms!.federation, terms!.minimumPairs], [fixture.federation.hash, 8]);
   });
 });
