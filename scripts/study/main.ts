@@ -74,7 +74,7 @@ for (let seed = 0; seed < seeds; seed++) {
   };
   await assess('base', null);
   for (const [index, learner] of learners.entries()) {
-    await assess(`participant ${index + 1} alone`, await trainAlone(start, learner));
+    await assess(`participant ${index + 1} alone`, await trainAlone({ ...start, seed: seed + index }, learner));
   }
   await assess('federated, naive mean', await trainFederated(start, learners, 'mean'));
   await assess('federated, alternating', await trainFederated(start, learners, 'alternating'));
