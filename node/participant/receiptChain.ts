@@ -5,8 +5,6 @@
  * nothing but the choice of whom it listened to; `receipt` alone checks signatures, terms, the chain and the own
  * update, and saves the download of the others' updates.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import type { PrefmeshError } from '../../protocol/errors.ts';
 import type { ParticipantId } from '../../protocol/identity.ts';
@@ -18,14 +16,14 @@ import { openReceipt, updateOf } from '../../protocol/receipt.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import { decodeBlob } from '../../protocol/tensorBlob.ts';
 import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
-import { verifyReceipt } from '../../protocol/verification.ts';
-import type { VerificationContext } from '../../protocol/verification.ts';
 import type { BlobClient } from '../network/blob/client.ts';
 import type { BlobStore } from '../storage/blobs.ts';
 import type { AdapterVectorEntry } from '../training/adapterVector.ts';
 import { adoptAdapter } from './adapterFolders.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ParticipantEvent } from './events.ts';
+import { verifyRound } from './roundVerification.ts';
+import type { VerificationTask } from './roundVerification.ts';
 import type { ParticipantStore } from './store.ts';
 
 /** How much of a round is checked: everything, or all but the arithmetic. */
@@ -97,11 +95,17 @@ export class ReceiptChain {
     const { federation, store, blobs, link, table, folder, onEvent } = this.#components;
     const envelope = await link.askForReceipt(round, signal ? { signal } : {});
     const fetched: Sha256[] = [];
-    const context: VerificationContext = { federation, previous: this.#last, ...this.#own(round, envelope) };
-    const { received, missing } = await this.#gather(envelope, fetched, signal);
-    const verification = verifyReceipt(
-      envelope,
-      this.#components.verify === 'full' ? { ...context, blobs: (hash) => readBlob(blobs, hash) } : context,
+    const { received, missing, size } = await this.#gather(envelope, fetched, signal);
+    const verification = await verifyRound(
+      {
+        receipt: envelope,
+        manifest: federation.bytes,
+        previous: this.#last?.bytes ?? null,
+        own: this.#own(round, envelope),
+        blobs: this.#components.verify === 'full' ? blobs.folder : null,
+      },
+      size,
+      signal,
     );
     const { checked, receipt } = verification;
     const failures = [...verification.failures, ...missing];
@@ -125,46 +129,48 @@ export class ReceiptChain {
   }
 
   /** What this node sent in the round and was told is accepted, as the receipt ought to list it. */
-  #own(round: RoundNumber, envelope: Uint8Array): Pick<VerificationContext, 'own'> {
+  #own(round: RoundNumber, envelope: Uint8Array): VerificationTask['own'] {
     const { federation, id, store } = this.#components;
     const update = store.update(federation.hash, round);
-    if (update?.status !== 'accepted') return {};
+    if (update?.status !== 'accepted') return null;
     const offers = store.offers(federation.hash, round);
     // The same update may have been offered by several messages, of which the aggregator counts the first it took.
     const listed = opened(envelope)?.content;
     const entry = listed && updateOf(listed, id);
     const counted = offers.find((offer) => offer === entry?.envelope) ?? offers.at(-1)!;
-    return { own: { sender: id, envelope: counted, blob: update.blob } };
+    return { sender: id, envelope: counted, blob: update.blob };
   }
 
   /**
-   * Fetches the blobs that the receipt speaks of, and notes those that were not here before. An update that nobody
+   * Fetches the blobs that the receipt speaks of, and notes those that were not here before; `received` is how many
+   * bytes came, `size` how many there are. An update that nobody
    * serves is left to the verification to miss; an adapter that nobody serves rightly is a failure of its own.
    */
   async #gather(
     envelope: Uint8Array,
     fetched: Sha256[],
     signal?: AbortSignal,
-  ): Promise<{ received: number; missing: PrefmeshError[] }> {
-    const { federation, store, verify } = this.#components;
+  ): Promise<{ received: number; size: number; missing: PrefmeshError[] }> {
+    const { federation, store, blobs, verify } = this.#components;
     const missing: PrefmeshError[] = [];
     const receipt = opened(envelope)?.content;
-    if (receipt === undefined) return { received: 0, missing };
+    if (receipt === undefined) return { received: 0, size: 0, missing };
     const inputs = receipt.updates.filter(({ verdict }) => verdict === 'accepted').map(({ blob }) => blob);
     const wanted = new Set(verify === 'full' ? [receipt.output, receipt.parent, ...inputs] : [receipt.output]);
-    let received = 0;
+    let [received, size] = [0, 0];
     for (const hash of wanted) {
       try {
         const bytes = await this.#fetch(hash, signal);
         if (bytes > 0) fetched.push(hash);
         received += bytes;
+        size += (await blobs.size(hash)) ?? 0;
       } catch (error) {
         if (!isPrefmeshError(error) || error.exitCode === 4) throw error;
         if (hash === receipt.output) missing.push(error);
       }
     }
     store.countBytes(federation.hash, 0, received);
-    return { received, missing };
+    return { received, size, missing };
   }
 
   async #fetch(hash: Sha256, signal?: AbortSignal): Promise<number> {
@@ -180,14 +186,5 @@ function opened(envelope: Uint8Array): OpenedReceipt | undefined {
     return openReceipt(envelope);
   } catch {
     return undefined; // the verification says what is wrong with it
-  }
-}
-
-/** A stored blob at once, for the verification, which checks its hash. */
-function readBlob(blobs: BlobStore, hash: Sha256): Uint8Array | undefined {
-  try {
-    return readFileSync(join(blobs.folder, hash));
-  } catch {
-    return undefined;
   }
 }

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { initialAdapterBlob } from '../../aggregator/createFederation.ts';
+import { openCheckpoint } from '../../node/model/checkpoint.ts';
+import { consentTerms, consentText } from '../../node/participant/consent.ts';
+import { openPairsFile, tokenized } from '../../node/participant/pairsFile.ts';
+import { trainLocalRound } from '../../node/training/localRound.ts';
+import { Policy } from '../../node/training/policy.ts';
+import { adapterVectorTable } from '../../node/training/adapterVector.ts';
+import { isPrefmeshError } from '../../protocol/errors.ts';
+import { openManifest } from '../../protocol/manifest.ts';
+import { blobBytes } from '../../protocol/tensorBlob.ts';
+import { dequantize, factorTable, norm, quantize } from '../../protocol/update.ts';
+import { FederationFixture, MODEL } from './federationFixture.ts';
+
+describe('a federation that is created', function () {
+  this.timeout(60_000);
+  let fixture: FederationFixture;
+  before(async () => {
+    fixture = await FederationFixture.make({ participants: 1 });
+  });
+  after(() => fixture[Symbol.dispose]());
+
+  it('is signed, commits to both sets, and starts from an adapter that anybody can make again', async () => {
+    const { content, bytes, hash } = openManifest(fixture.federation.bytes, fixture.federation.hash);
+    assert.equal(hash, fixture.federation.hash);
+    assert.equal(bytes, fixture.federation.bytes);
+    const checkpoint = await openCheckpoint(MODEL);
+    assert.equal(content.base.hash, checkpoint.hash);
+    const set = await openPairsFile(fixture.evaluationPairs, checkpoint);
+    assert.deepEqual(content.evaluation.evaluationSet, { sha256: set.sha256, pairs: 12 });
+    const initial = initialAdapterBlob(checkpoint, content.adapter, content.update.fixedPointBits);
+    assert.equal(initial.hash, content.adapter.initial);
+  });
+
+  it('is refused where the sets share a prompt, naming both pairs', async () => {
+    using other = await FederationFixture.make({ participants: 1 });
+    copyFileSync(other.evaluationPairs, other.path('same.jsonl'));
+    await assert.rejects(
+      FederationFixture.make({ participants: 1, terms: { rootPairs: other.path('same.jsonl') } }),
+      (error) => isPrefmeshError(error, 'SETS_OVERLAP') && /evaluation-0/.test(error.message),
+    );
+  });
+
+  it('has a norm bound that training stays below, and rounds that repeat', async () => {
+    const { content } = fixture.federation;
+    const checkpoint = await openCheckpoint(MODEL);
+    const { rank, alpha, targets } = content.adapter;
+    await using policy = await Policy.open({ checkpoint, layout: { rank, targets }, scale: alpha / rank, threads: 1 });
+    const pairs = await tokenized((await openPairsFile(fixture.pairs('ada'), checkpoint)).pairs, checkpoint, 128);
+    const table = adapterVectorTable(checkpoint.config, { rank, targets });
+    const { tensors } = initialAdapterBlob(checkpoint, content.adapter, content.update.fixedPointBits);
+    const parent = dequantize(tensors, table, policy.parameterCount);
+    const before = parent.slice();
+    const reference = await policy.logProbs(pairs, null);
+    const round = { parent, table, terms: content.training, seed: 3, reference };
+    for (const factor of ['A', 'B', 'both'] as const) {
+      const trained = await trainLocalRound(policy, pairs, { ...round, factor });
+      const again = await trainLocalRound(policy, pairs, { ...round, factor });
+      assert.deepEqual(trained.delta, again.delta, 'a round does not repeat');
+      const length = norm(quantize(trained.delta, trained.entries, content.update.fixedPointBits));
+      assert.ok(length < content.update.normBound, `${factor}: ${length} of ${content.update.normBound}`);
+      const outside = table.filter((entry) => factor !== 'both' && entry.factor !== factor);
+      for (const { offset, shape } of outside) {
+        assert.ok(trained.delta.subarray(offset, offset + shape[0] * shape[1]).every((value) => value === 0));
+      }
+    }
+    assert.deepEqual(parent, before, 'the parent was changed');
+    const other = await trainLocalRound(policy, pairs, { ...round, factor: 'B', seed: 4 });
+    assert.notDeepEqual(other.delta, (await trainLocalRound(policy, pairs, { ...round, factor: 'B' })).delta);
+  });
+
+  it('says before anything is sent what leaves the machine, to the byte', async () => {
+    const { config } = await openCheckpoint(MODEL);
+    const terms = consentTerms(fixture.federation, config);
+    const table = adapterVectorTable(config, fixture.federation.content.adapter).toSorted((a, b) =>
+      a.name < b.name ? -1 : 1,
+    );
+    const [a, b] = [blobBytes(factorTable(table, 'A')), blobBytes(factorTable(table, 'B'))];
+    assert.deepEqual(terms.update, { tensors: table.length / 2, bytes: Math.max(a, b) });
+    assert.equal(terms.totalBytes, a + b);
+    const text = consentText(terms);
+    assert.match(text, new RegExp(fixture.federation.hash));
+    assert.match(text, /can leak training text/);
+  });
+});
