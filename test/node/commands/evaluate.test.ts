@@ -42,7 +42,7 @@ describe('prefmesh evaluate', function () {
     // A fresh adapter does nothing, its B being zero; this one disturbs the model well enough to be noticed.
     for (const { factor, shape, offset } of adapter.table) {
       if (factor === 'A') continue;
-      for (let i = 0; i < shape[0] * shape[1]; i++) adapter.vector[offset + i] = 0.5 * Math.sin(i + offset);
+      for (let i = 0; i < shape[0] * shape[1]; i++) adapter.vector[offset + i] = 2 * Math.sin(i + offset);
     }
     await writePeftAdapter(adapterFolder, { ...adapter, baseHash: hash }, { baseModel: 'embedded' });
   });
