@@ -20,16 +20,35 @@ import { runRounds } from '../../scripts/study/methods.ts';
 const SIZE = { participants: 2, rounds: 2, seed: 3 };
 const COMMAND = ['demo', '--participants', '2', '--rounds', '2', '--seed', '3', '--device', 'cpu', '--threads', '2'];
 
+interface Figures {
+  readonly preferenceAccuracy: number;
+  readonly winRate: number;
+  readonly perplexity: number;
+}
+
+interface DemoResult {
+  readonly participants: number;
+  readonly rounds: number;
+  readonly base: Figures;
+  readonly localOnly: { readonly mean: Figures; readonly best: Figures };
+  readonly federated: Figures;
+  readonly adapter: string;
+  readonly report: string;
+  readonly aggregate: string;
+  readonly bytesSent: number;
+  readonly seconds: number;
+}
+
 describe('the demo', function () {
   this.timeout(300_000);
 
   const home = mkdtempSync(join(tmpdir(), 'prefmesh-demo-test-'));
   const out = join(home, 'out');
-  let result: Record<string, any>;
+  let result: DemoResult;
 
   before(async () => {
     const { stdout } = await run([...COMMAND, '--out', out, '--json']);
-    result = JSON.parse(stdout);
+    result = JSON.parse(stdout) as DemoResult;
   });
 
   after(() => rmSync(home, { recursive: true, force: true }));
