@@ -22,8 +22,8 @@ import { ownKey } from './ownKey.ts';
 interface CreateOptions extends CommonOptions {
   readonly name: string;
   readonly model: string;
-  readonly pairsEval: string;
-  readonly pairsRoot: string;
+  readonly evaluationPairs: string;
+  readonly rootPairs: string;
   readonly out: string;
   readonly rank: number;
   readonly alpha?: number;
@@ -61,8 +61,8 @@ export function createCommand(): Command {
     .description('Sign the terms of a new federation with the key of this data folder.')
     .requiredOption('--name <text>', 'what people call it')
     .requiredOption('--model <model>', 'the base model: a folder, embedded, or the id of a pulled model')
-    .requiredOption('--pairs-eval <file>', 'JSONL of the evaluation set, whose figures are reported')
-    .requiredOption('--pairs-root <file>', 'JSONL of the root set, whose figures gate a round; no shared prompts')
+    .requiredOption('--evaluation-pairs <file>', 'JSONL of the evaluation set, whose figures are reported')
+    .requiredOption('--root-pairs <file>', 'JSONL of the root set, whose figures gate a round; no shared prompts')
     .requiredOption('--out <file>', 'where the federation file goes')
     .option('--rank <n>', 'rank of the adapter', count, 16)
     .option('--alpha <number>', 'scale times rank (default: twice the rank)', positive)
@@ -114,7 +114,7 @@ export function createCommand(): Command {
   addCommonOptions(command);
   return addExample(
     command,
-    'prefmesh federation create --name "Our notes" --model embedded --pairs-eval eval.jsonl --pairs-root root.jsonl \\',
+    'prefmesh federation create --name "Our notes" --model embedded --evaluation-pairs eval.jsonl --root-pairs root.jsonl \\',
     '  --rounds 20 --quorum 3 --out our-notes.federation',
   );
 }
@@ -129,8 +129,8 @@ async function create(options: CreateOptions): Promise<void> {
     {
       name: options.name,
       base,
-      evaluationPairs: options.pairsEval,
-      rootPairs: options.pairsRoot,
+      evaluationPairs: options.evaluationPairs,
+      rootPairs: options.rootPairs,
       adapter: {
         rank: options.rank,
         alpha: options.alpha ?? 2 * options.rank,

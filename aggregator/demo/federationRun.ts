@@ -126,7 +126,7 @@ export class FederationRun implements AsyncDisposable {
     const [created] = await runProgram('making of the federation', [
       ...['federation', 'create', '--home', this.#home('aggregator'), '--out', this.#federationFile],
       ...['--name', 'Four tastes', '--model', 'embedded', '--seed', `${size.seed}`],
-      ...['--pairs-eval', files.evaluation, '--pairs-root', files.root],
+      ...['--evaluation-pairs', files.evaluation, '--root-pairs', files.root],
       ...['--rank', `${rank}`, '--alpha', `${alpha}`, '--targets', targets.join(',')],
       ...['--beta', `${beta}`, '--learning-rate', `${learningRate}`, '--schedule', schedule, '--warmup', `${warmup}`],
       ...['--batch-size', `${batchSize}`, '--steps-per-round', `${steps}`, '--max-length', `${maxLength}`],
