@@ -46,7 +46,8 @@ export interface FederationTerms {
 
 /** What leaves a participant's machine in every federation of this protocol, in words for who consents. */
 const SENDS = [
-  'one adapter update a round: the change of the LoRA weights of the factor that the round trains',
+  'one adapter update a round (the change of the LoRA weights that the round trains), to the aggregator and, so that ' +
+    'they can recompute the round, to the other members',
   'the number of preference pairs, rounded down to a power of two',
   "the node's public key and network address",
 ];

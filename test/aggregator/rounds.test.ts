@@ -141,7 +141,7 @@ describe('a federation of processes', function () {
     using fixture = await FederationFixture.make({
       participants: 3,
       rounds: 1,
-      terms: { deadlines: { join: 120_000, round: 20_000 } },
+      terms: { deadlines: { join: 120_000, round: 15_000 } },
     });
     const { aggregator, participants } = await startAll(fixture);
     await participants[2]!.until('member');
