@@ -88,6 +88,24 @@ describe('a participant of an aggregator that lies', function () {
     assert.ok(outcome.codes?.includes('BLOB_MISMATCH'), String(outcome.codes));
   });
 
+  it('keeps the adapter that it has when the gate refuses the round, and goes on', async () => {
+    using fixture = await FederationFixture.make({ participants: 1, rounds: 2, terms: { maxLossPoints: 2 } });
+    await using aggregator = await LyingAggregator.start(fixture, { rootCorrect: 5 });
+    await fixture.join('ada', aggregator.address);
+    const ada = fixture.participant('ada');
+    const finished = await ada.until('finished');
+    const verified = ada.events.filter((event) => event.event === 'receipt-verified');
+    assert.deepEqual(
+      verified.map(({ outcome, reason }) => [outcome, reason]),
+      [
+        ['skipped', 'GATE_REFUSED'],
+        ['skipped', 'GATE_REFUSED'],
+      ],
+    );
+    const { initial } = fixture.federation.content.adapter;
+    assert.deepEqual([finished.adapter, finished.folder, finished.rounds], [initial, null, 2]);
+  });
+
   it('does not follow a receipt that hangs on another one', async () => {
     const outcome = await underLies((fixture) => ({
       answer: changingReceipt(fixture, () => ({ previous: fixture.federation.hash })),

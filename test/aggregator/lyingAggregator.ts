@@ -25,6 +25,8 @@ import { MODEL, silent, type FederationFixture } from './federationFixture.ts';
 export interface Lies {
   /** In place of the honest result of a round. */
   readonly aggregate?: (honest: Sha256, effect: AggregateEffect, blobs: BlobStore) => Promise<Sha256>;
+  /** How many of the root set's pairs the candidate of a round gets right; its parent has 6 of 8. */
+  readonly rootCorrect?: number;
   /** In place of the honest answer to a request. */
   readonly answer?: (honest: Uint8Array) => Uint8Array;
 }
@@ -76,7 +78,10 @@ export class LyingAggregator implements AsyncDisposable {
           const honest = await aggregateBlobs(effect, { manifest, blobs }, signal);
           return lies.aggregate ? lies.aggregate(honest, effect, blobs) : honest;
         },
-        evaluate: () => Promise.resolve({ evaluation: FIGURES, root: FIGURES, rootParent: FIGURES, winRate: null }),
+        evaluate: () => {
+          const root = { ...FIGURES, correct: lies.rootCorrect ?? FIGURES.correct };
+          return Promise.resolve({ evaluation: FIGURES, root, rootParent: FIGURES, winRate: null });
+        },
         announce: (envelope) => announcements.publish(envelope),
         describe: () => ({ accuracy: null, byTaste: {} }),
         bytesReceived: () => 0,
