@@ -26,9 +26,8 @@ export interface PretrainingOptions {
 export interface PretrainingResult {
   /** Mean loss of the last hundred steps, nats per learnt token, weighted as in training. */
   readonly loss: number;
-  /** Tokens that were read, and those among them that weigh in the loss. */
+  /** Tokens that were read. */
   readonly tokens: number;
-  readonly learntTokens: number;
   /** Index of the document after the last one that was read. */
   readonly nextDocument: number;
   /** Of this process alone. */
@@ -53,7 +52,6 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
   );
   let nextDocument = options.firstDocument;
   let tokens = 0;
-  let learntTokens = 0;
   const nextBatch = (): PackedBatch => {
     const batch = packBatch(() => options.document(nextDocument++), {
       rows: TRAINING.rows,
@@ -62,7 +60,6 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
     });
     nextDocument--; // the one that found no room opens the next batch
     tokens += batch.tokens.length;
-    learntTokens += batch.mask.filter((weight) => weight > 0).length;
     return batch;
   };
   for (let step = 0; step < first; step++) nextBatch();
@@ -93,7 +90,6 @@ export async function pretrain(options: PretrainingOptions): Promise<Pretraining
   return {
     loss: mean(losses.slice(-LOSS_WINDOW)),
     tokens,
-    learntTokens,
     nextDocument,
     seconds,
     tokensPerSecond: (tokens - readBefore) / seconds,
