@@ -36,7 +36,7 @@ export function trainCommand(): Command {
 async function train(options: TrainCommandOptions): Promise<void> {
   const output = new Output(options);
   const run = await prepareRun(options, output);
-  const { checkpoint, settings, terms, training, start, plan } = run;
+  const { checkpoint, settings, terms, running, training, start, plan } = run;
   const saved = options.resume ? await loadTraining(run.out, runHash(run), start.vector.length) : null;
   if (options.resume && saved === null) output.human(`note: nothing to resume in ${run.out}; starting anew`);
   await saveRecord(run);
@@ -45,7 +45,8 @@ async function train(options: TrainCommandOptions): Promise<void> {
       `${training.pairs.length} pairs, ${plan.totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, beta ${terms.beta}`,
   );
 
-  await using policy = await Policy.open({ ...settings, checkpoint, layout: start, scale: start.alpha / start.rank });
+  const scale = start.alpha / start.rank;
+  await using policy = await Policy.open({ ...settings, ...running, checkpoint, layout: start, scale });
   const { vector, step } = await trainAndWatch(run, policy, output, saved);
   const card = {
     'Preference pairs': training.pairs.length,
@@ -135,14 +136,15 @@ async function trainAndWatch(
 
 /** Log-probabilities of pairs under the reference, by the graph that trains where that is the bare base. */
 async function referenceOf(
-  { checkpoint, settings, anchor }: TrainingRun,
+  { checkpoint, settings, running, anchor }: TrainingRun,
   policy: Policy,
   pairs: readonly TokenizedPair[],
   batches: readonly (readonly number[])[],
   output: Output,
 ): Promise<LogProbs> {
   const scale = anchor && anchor.alpha / anchor.rank;
-  await using anchored = anchor && (await Policy.open({ ...settings, checkpoint, layout: anchor, scale: scale! }));
+  await using anchored =
+    anchor && (await Policy.open({ ...settings, ...running, checkpoint, layout: anchor, scale: scale! }));
   const progress = output.progress({ label: `reference on ${settings.device}`, total: pairs.length, unit: 'pairs' });
   const identity = {
     base: checkpoint.hash,

@@ -7,6 +7,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { expectedTensors } from '../model/weights.ts';
 import { FACTORS, initialAdapter, withAlpha, type Adapter, type Factor } from '../training/adapter.ts';
 import { TARGET_MODULES, type TargetModule } from '../training/adapterVector.ts';
+import { TOKEN_BUDGET } from '../training/policy.ts';
 import { SCHEDULES, type ScheduleName } from '../training/schedule.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
 import { addCommonOptions, type CommonOptions } from './options.ts';
@@ -36,6 +37,8 @@ export interface TrainCommandOptions extends CommonOptions {
   readonly steps?: number;
   readonly maxLength: number;
   readonly shuffle: boolean;
+  readonly tokenBudget: number;
+  readonly activationCheckpointing: boolean;
   readonly earlyStop?: number;
   readonly checkpointEvery?: number;
   readonly resume: boolean;
@@ -80,6 +83,13 @@ export function addTrainOptions(command: Command): Command {
     .addOption(new Option('--steps <n>', 'optimiser steps, instead of epochs').argParser(count))
     .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 2 }), 1024)
     .option('--shuffle <true|false>', 'new order of pairs every epoch', booleanValue(), true)
+    .option('--token-budget <n>', 'most tokens run at once, padding included: bounds memory', count, TOKEN_BUDGET)
+    .option(
+      '--activation-checkpointing <true|false>',
+      'compute activations again instead of keeping them: half the memory, a quarter more time',
+      booleanValue(),
+      false,
+    )
     .option(
       '--early-stop <n>',
       'stop after this many evaluations without a lower loss, keeping the best adapter',

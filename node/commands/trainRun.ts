@@ -29,6 +29,8 @@ export interface TrainingRun {
   readonly checkpoint: Checkpoint;
   readonly settings: EngineSettings;
   readonly terms: TrainingTerms;
+  /** How the policy runs pairs. */
+  readonly running: { readonly tokenBudget: number; readonly activationCheckpointing: boolean };
   readonly training: LearnablePairs;
   /** Pairs to watch the loss on. */
   readonly watched: LearnablePairs | null;
@@ -71,6 +73,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
     checkpoint,
     settings: engineSettings(options),
     terms,
+    running: { tokenBudget: options.tokenBudget, activationCheckpointing: options.activationCheckpointing },
     training,
     watched,
     start: startingAdapter(options, checkpoint.config, given),
@@ -101,7 +104,17 @@ async function pairsToLearn(
 }
 
 /** Everything that decides the course of a run, content by hash. Equal courses end in equal adapters. */
-export function courseOf({ checkpoint, settings, terms, training, watched, start, anchor, ...run }: TrainingRun) {
+export function courseOf({
+  checkpoint,
+  settings,
+  terms,
+  running,
+  training,
+  watched,
+  start,
+  anchor,
+  ...run
+}: TrainingRun) {
   return {
     base: checkpoint.hash,
     pairs: training.hash,
@@ -110,6 +123,7 @@ export function courseOf({ checkpoint, settings, terms, training, watched, start
     initialAdapter: { rank: start.rank, alpha: start.alpha, targets: start.targets, sha256: adapterHash(start) },
     referenceAdapter: anchor && { alpha: anchor.alpha, rank: anchor.rank, sha256: adapterHash(anchor) },
     terms,
+    running,
     earlyStop: run.earlyStop,
     evaluateEvery: run.evaluateEvery,
     device: settings.device,

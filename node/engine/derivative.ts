@@ -22,10 +22,11 @@ export function gradients(loss: Value, variables: readonly Value[]): Value[] {
 
 /** Gradients of `sum(output · seed)` by each of `variables`. */
 export function backward(output: Value, seed: Value, variables: readonly Value[]): Value[] {
-  const dependent = dependentOn(variables, output);
-  const gradientOf = new Map<Value, Value>([[output, seed]]);
   const stops = new Set(variables);
-  for (const value of inTopologicalOrder([output]).reverse()) {
+  const order = inTopologicalOrder([output], stops);
+  const dependent = dependentOn(variables, order);
+  const gradientOf = new Map<Value, Value>([[output, seed]]);
+  for (const value of order.reverse()) {
     const gradient = gradientOf.get(value);
     if (gradient === undefined || value.kind !== 'application' || stops.has(value)) continue;
     for (const [i, contribution] of derivativeOf(value, gradient).entries()) {
@@ -45,10 +46,10 @@ function derivativeOf(node: Application, gradient: Value): readonly (Value | nul
   return backward(operator.expand(inputs, attributes), gradient, inputs);
 }
 
-/** The values between `variables` and `output`, the variables included. */
-function dependentOn(variables: readonly Value[], output: Value): Set<Value> {
+/** The values of `order`, each after its inputs, that follow from `variables`; the variables included. */
+export function dependentOn(variables: readonly Value[], order: readonly Value[]): Set<Value> {
   const dependent = new Set<Value>(variables);
-  for (const value of inTopologicalOrder([output])) {
+  for (const value of order) {
     if (value.kind === 'application' && value.inputs.some((each) => dependent.has(each))) dependent.add(value);
   }
   return dependent;

@@ -142,8 +142,11 @@ export function broadcastShape(a: Shape, b: Shape): Shape {
   });
 }
 
-/** Every value the outputs reach, each after its inputs. Iterative: deep graphs must not exhaust the stack. */
-export function inTopologicalOrder(outputs: readonly Value[]): Value[] {
+/**
+ * Every value the outputs reach, each after its inputs; nothing beyond `stops` but the stops themselves. Iterative:
+ * deep graphs must not exhaust the stack.
+ */
+export function inTopologicalOrder(outputs: readonly Value[], stops: ReadonlySet<Value> = new Set()): Value[] {
   const order: Value[] = [];
   const seen = new Set<Value>();
   const stack: { value: Value; next: number }[] = [];
@@ -152,7 +155,7 @@ export function inTopologicalOrder(outputs: readonly Value[]): Value[] {
     seen.add(output);
     stack.push({ value: output, next: 0 });
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const inputs = top.value.kind === 'application' ? top.value.inputs : [];
+      const inputs = top.value.kind === 'application' && !stops.has(top.value) ? top.value.inputs : [];
       const following = inputs[top.next++];
       if (following === undefined) {
         order.push(top.value);

@@ -43,7 +43,7 @@ export function promptGraph(model: GenerationModel, rows: number, time: number):
   };
   const parts = partsOf(model, attend);
   const positions = Int32Array.from({ length: rows * time }, (_, i) => i % time);
-  const hidden = llamaHidden(parts, {
+  const { hidden } = llamaHidden(parts, {
     tokens: input('tokens', [rows, time], 'int32'),
     positions: constant(positions, [rows, time]),
     positionBound: time,
@@ -69,7 +69,7 @@ export function tokenGraph(model: GenerationModel, rows: number, context: number
     return unfoldHeads(cachedAttention(foldHeads(q, heads, kvHeads), key, value, cache), heads);
   };
   const parts = partsOf(model, attend);
-  const hidden = llamaHidden(parts, {
+  const { hidden } = llamaHidden(parts, {
     tokens: input('tokens', [rows, 1], 'int32'),
     positions: input('positions', [rows, 1], 'int32'),
     positionBound: context,

@@ -35,14 +35,23 @@ export interface LlamaRows {
   readonly positionBound: number;
 }
 
-/** Hidden states after the final norm, `[batch · time, hidden]`. */
-export function llamaHidden({ config, weight, project, attend }: LlamaParts, rows: LlamaRows): Value {
+export interface LlamaStates {
+  /** After the final norm, `[batch · time, hidden]`. */
+  readonly hidden: Value;
+  /** Before each layer, the same shape. */
+  readonly layerInputs: readonly Value[];
+}
+
+/** Hidden states of a batch. */
+export function llamaHidden({ config, weight, project, attend }: LlamaParts, rows: LlamaRows): LlamaStates {
   const [batch, time] = rows.tokens.shape as [number, number];
   const { heads, kvHeads, headDim, rmsNormEps } = config;
   const tables = rotaryTables(Math.max(rows.positionBound, time), headDim, config.ropeTheta);
 
   let x = reshape(gatherRows(weight(EMBEDDING), rows.tokens), [batch * time, config.hiddenSize]);
+  const layerInputs: Value[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
+    layerInputs.push(x);
     const path = `model.layers.${layer}`;
     const biased = (input: Value, target: TargetModule, width: number): Value => {
       const flat = project(input, layer, target);
@@ -60,7 +69,7 @@ export function llamaHidden({ config, weight, project, attend }: LlamaParts, row
     const gated = swiglu(project(between, layer, 'gate_proj'), project(between, layer, 'up_proj'));
     x = add(x, project(gated, layer, 'down_proj'));
   }
-  return rmsNorm(x, weight('model.norm.weight'), rmsNormEps);
+  return { hidden: rmsNorm(x, weight('model.norm.weight'), rmsNormEps), layerInputs };
 }
 
 const EMBEDDING = 'model.embed_tokens.weight';

@@ -42,7 +42,7 @@ export function languageModelGraph(shape: LanguageModelShape, withGradient: bool
 
   const mask = causalMask(length);
   const positions = Int32Array.from({ length: batch * length }, (_, i) => i % length);
-  const hidden = llamaHidden(
+  const { hidden } = llamaHidden(
     { config, weight, project: plainProjection(weight), attend: (q, k, v) => attention(q, k, v, mask, config) },
     {
       tokens: input('tokens', [batch, length], 'int32'),

@@ -41,6 +41,8 @@ export interface PolicyOptions {
   readonly headChunk?: number;
   /** Most tokens that run at once, padding included: bounds memory. */
   readonly tokenBudget?: number;
+  /** Computes each layer's activations again in the backward pass: less than half the memory, a quarter more time. */
+  readonly activationCheckpointing?: boolean;
   /** Whether a pair's completions share one pass over its prompt (`shared`, the default) or have a row each. */
   readonly rows?: RowLayout;
 }
@@ -67,7 +69,7 @@ export interface PolicyGradient {
 const HEAD_CHUNK = 512;
 
 /** A SmolLM2-135M step of this many tokens peaks at about 4 GB. */
-const TOKEN_BUDGET = 1536;
+export const TOKEN_BUDGET = 1536;
 
 /** Compiled graphs kept at once: enough for the shapes of one set of pairs. */
 const KEPT_GRAPHS = 12;
@@ -81,9 +83,10 @@ export class Policy implements AsyncDisposable {
   readonly #tokenBudget: number;
 
   private constructor(options: PolicyOptions, executor: Executor) {
-    const { checkpoint, layout, scale, headChunk = HEAD_CHUNK, tokenBudget = TOKEN_BUDGET, rows = 'shared' } = options;
+    const { checkpoint, layout, scale, headChunk = HEAD_CHUNK, activationCheckpointing = false } = options;
+    const { tokenBudget = TOKEN_BUDGET, rows = 'shared' } = options;
     this.parameterCount = adapterVectorLength(adapterVectorTable(checkpoint.config, layout));
-    this.#model = { checkpoint, layout, scale, headChunk };
+    this.#model = { checkpoint, layout, scale, headChunk, activationCheckpointing };
     this.#executor = executor;
     this.#rows = rows;
     this.#tokenBudget = tokenBudget;

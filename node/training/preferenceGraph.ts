@@ -3,6 +3,7 @@
  * completion token, and, for training, the gradient of the loss by the flat adapter vector.
  */
 
+import { checkpointedGradients } from '../engine/activationCheckpoints.ts';
 import { attention, causalMask } from '../engine/composites/attention.ts';
 import { sharedPromptAttention } from '../engine/composites/sharedPromptAttention.ts';
 import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
@@ -26,6 +27,8 @@ export interface PreferenceModel {
   readonly scale: number;
   /** Scored positions that go through the head at once. */
   readonly headChunk: number;
+  /** Whether a layer's activations are computed again in the backward pass instead of kept. */
+  readonly activationCheckpointing: boolean;
 }
 
 /**
@@ -42,7 +45,7 @@ export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Re
  * `[]`, and the further output `gradient`: of `sum(weights · loss)` by the adapter.
  */
 export function trainingGraph(model: PreferenceModel, shape: PreferenceShape): Record<string, Value> {
-  const { logProbs, factors } = forward(model, shape);
+  const { logProbs, factors, layerInputs } = forward(model, shape);
   const { pairs, completion } = shape;
   const sums = sum(reshape(logProbs, [2 * pairs, completion]), [1]);
   const policy: PairValues = { chosen: sliceAxis(sums, 0, 0, pairs), rejected: sliceAxis(sums, 0, pairs, pairs) };
@@ -52,16 +55,19 @@ export function trainingGraph(model: PreferenceModel, shape: PreferenceShape): R
   };
   const losses = sigmoidLoss(policy, reference, input('beta', []));
   const loss = sum(multiply(losses, input('weights', [pairs])), [0]);
-  const parts = gradients(loss, factors).map((part) => reshape(part, [sizeOf(part.shape)]));
+  const slopes = model.activationCheckpointing
+    ? checkpointedGradients(loss, factors, layerInputs)
+    : gradients(loss, factors);
+  const parts = slopes.map((part) => reshape(part, [sizeOf(part.shape)]));
   return { logProbs, gradient: concat(parts, 0) };
 }
 
-function forward(model: PreferenceModel, shape: PreferenceShape): { logProbs: Value; factors: readonly Value[] } {
+function forward(model: PreferenceModel, shape: PreferenceShape) {
   const { config, tensors } = model.checkpoint;
   const weight = (name: string): Value => frozen(tensors.get(name)!);
   const { factors, project } = adaptedProjection(config, weight, model);
   const extents = rowExtents(shape);
-  const hidden = llamaHidden(
+  const { hidden, layerInputs } = llamaHidden(
     { config, weight, project, attend: attentionOf(model, shape) },
     {
       tokens: input('tokens', extents, 'int32'),
@@ -73,7 +79,7 @@ function forward(model: PreferenceModel, shape: PreferenceShape): { logProbs: Va
   const scored = gatherRows(hidden, input('scored', [count], 'int32'));
   const targets = input('targets', [count], 'int32');
   const all = tokenLogProbs(scored, weight(headName(config)), targets, { chunk: model.headChunk });
-  return { logProbs: multiply(all, input('mask', [count])), factors };
+  return { logProbs: multiply(all, input('mask', [count])), factors, layerInputs };
 }
 
 function attentionOf({ checkpoint: { config } }: PreferenceModel, shape: PreferenceShape): LlamaParts['attend'] {

@@ -62,7 +62,7 @@ for (const name of ['llama', 'qwen2']) {
     });
 
     const withPolicy = async <T>(
-      options: { rows?: RowLayout; tokenBudget?: number; headChunk?: number },
+      options: { rows?: RowLayout; tokenBudget?: number; headChunk?: number; activationCheckpointing?: boolean },
       use: (policy: Policy) => Promise<T>,
     ): Promise<T> => {
       const { checkpoint, layout, scale } = oracle;
@@ -104,6 +104,18 @@ for (const name of ['llama', 'qwen2']) {
         assert.ok(difference < 1e-5 * norm(whole), `${JSON.stringify(options)}: ${difference}`);
       }
     });
+
+    for (const rows of ['apart', 'shared'] as const) {
+      it(`gives the same gradient to the bit with activations computed again, prompts ${rows}`, async () => {
+        const { pairs, adapter, expected } = oracle;
+        const stepOf = (activationCheckpointing: boolean) =>
+          withPolicy({ rows, activationCheckpointing }, async (policy) => {
+            const reference = await policy.logProbs(pairs, null);
+            return policy.lossAndGradient(pairs, adapter, reference, { beta: expected.beta });
+          });
+        assert.deepEqual(await stepOf(true), await stepOf(false));
+      });
+    }
 
     it('starts at a loss of ln 2 and repeats itself bit for bit', async () => {
       await withPolicy({}, async (policy) => {
