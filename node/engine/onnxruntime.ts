@@ -77,6 +77,7 @@ export class OnnxRuntimeExecutor implements Executor {
 
   /** Throws `ENGINE_FAILED` where the device cannot take the graph. */
   async compile(outputs: Readonly<Record<string, Value>>, options: CompileOptions = {}): Promise<Executable> {
+    if (this.#ended !== undefined) throw this.#failure(this.#ended);
     const model = lowerToOnnx(outputs, this.device);
     const folder = await linkWeights(this.#folder, model.weightFiles);
     const file = path.join(folder, `${randomUUID()}.onnx`);
@@ -108,6 +109,7 @@ export class OnnxRuntimeExecutor implements Executor {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended ??= new Error('it was closed');
     await this.#worker.terminate();
     if (this.#cleanUp === undefined) return;
     process.off('exit', this.#cleanUp);

@@ -40,7 +40,8 @@ async function handle(request: Request): Promise<Record<string, TensorData> | un
 }
 
 function sessionOptions(request: Extract<Request, { kind: 'compile' }>): ort.InferenceSession.SessionOptions {
-  const small = request.weights === 'small';
+  // Elsewhere weights are copied to the device anyway, and not every device can convert half-precision ones by itself.
+  const small = request.device === 'cpu' && request.weights === 'small';
   return {
     executionProviders: [PROVIDERS[request.device]],
     intraOpNumThreads: request.threads,

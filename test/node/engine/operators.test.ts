@@ -1,32 +1,15 @@
-import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { backward } from '../../../node/engine/derivative.ts';
-import { constant, sizeOf, type Value } from '../../../node/engine/graph.ts';
 import { OnnxRuntimeExecutor } from '../../../node/engine/onnxruntime.ts';
 import { multiply } from '../../../node/engine/operators/elementwise.ts';
 import { sum } from '../../../node/engine/operators/broadcasting.ts';
 import { evaluate } from '../../../node/engine/reference.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
+import { assertClose } from './closeness.ts';
+import { checkGraph, seedFor } from './executorSuite.ts';
 import { feedsOf, graphCases, type GraphCase } from './graphCases.ts';
 
 const FIXED = graphCases({ a: 2, b: 3, c: 4 });
-
-/** The output weighed by fixed random numbers, so that every element of a gradient matters. */
-function seedFor({ output }: GraphCase): Value {
-  const random = new RandomStream('output');
-  return constant(
-    Float32Array.from({ length: sizeOf(output.shape) }, () => 2 * random.uniform() - 1),
-    output.shape,
-  );
-}
-
-function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number, what: string): void {
-  assert.equal(actual.length, expected.length, `${what}: length`);
-  for (let i = 0; i < expected.length; i++) {
-    const error = Math.abs(actual[i]! - expected[i]!);
-    assert.ok(error <= tolerance * (1 + Math.abs(expected[i]!)), `${what}[${i}]: ${actual[i]} is not ${expected[i]}`);
-  }
-}
 
 /** Compares the exact derivative with central differences along each of the given directions. */
 function checkDerivative(graph: GraphCase, directionsOf: (size: number) => Float64Array[]): void {
@@ -60,18 +43,6 @@ function oblique(size: number): Float64Array[] {
   return [Float64Array.from({ length: size }, () => 2 * random.uniform() - 1)];
 }
 
-async function checkLowering(executor: OnnxRuntimeExecutor, graph: GraphCase): Promise<void> {
-  const outputs = [graph.output, ...backward(graph.output, seedFor(graph), graph.inputs)];
-  const names = ['output', ...graph.inputs.map(({ name }) => `gradient by ${name}`)];
-  const executable = await executor.compile(Object.fromEntries(names.map((name, i) => [name, outputs[i]!])));
-  const feeds = feedsOf(graph, 2);
-  const actual = await executable.run(feeds);
-  for (const [i, expected] of evaluate(outputs, feeds).entries()) {
-    assertClose(actual[names[i]!]!, expected.data, 1e-5, names[i]!);
-  }
-  await executable.dispose();
-}
-
 describe('operators', () => {
   let executor: OnnxRuntimeExecutor;
   before(async () => {
@@ -83,11 +54,7 @@ describe('operators', () => {
     for (const graph of FIXED) it(graph.name, () => checkDerivative(graph, axes));
   });
 
-  describe('give the reference values when lowered to ONNX', () => {
-    for (const graph of FIXED) it(graph.name, () => checkLowering(executor, graph));
-  });
-
-  it('keep both at other extents, those of 1 included', async () => {
+  it('keep it, and the reference values on the CPU, at other extents, those of 1 included', async () => {
     const extent = fc.integer({ min: 1, max: 5 });
     const extents = fc.record({ a: extent, b: extent, c: extent });
     const chosen = fc.nat({ max: FIXED.length - 1 });
@@ -95,7 +62,7 @@ describe('operators', () => {
       fc.asyncProperty(extents, chosen, async (sizes, index) => {
         const graph = graphCases(sizes)[index]!;
         checkDerivative(graph, oblique);
-        await checkLowering(executor, graph);
+        await checkGraph(executor, graph, 1e-5);
       }),
       { numRuns: 80, seed: 7 },
     );

@@ -1,0 +1,260 @@
+/**
+ * What every executor must do, as a list of named tests: run here against ONNX Runtime on the CPU, on WebGPU, and
+ * against TensorFlow.js.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { backward } from '../../../node/engine/derivative.ts';
+import type { Device } from '../../../node/engine/device.ts';
+import type { Executor } from '../../../node/engine/executor.ts';
+import { constant, input, sizeOf, weight, type Value } from '../../../node/engine/graph.ts';
+import { sum } from '../../../node/engine/operators/broadcasting.ts';
+import { gatherRows } from '../../../node/engine/operators/indexing.ts';
+import { add, multiply } from '../../../node/engine/operators/elementwise.ts';
+import { matmul } from '../../../node/engine/operators/matmul.ts';
+import { evaluate } from '../../../node/engine/reference.ts';
+import { RandomStream } from '../../../node/training/randomStream.ts';
+import { assertClose } from './closeness.ts';
+import { feedsOf, graphCases, type GraphCase } from './graphCases.ts';
+import { checkOracle, ORACLE_CASES, type OracleTolerances } from './oracleAgreement.ts';
+import { STORED, weightFile } from './weightFile.ts';
+
+export interface ExecutorUnderTest {
+  readonly device: Device;
+  readonly executor: Executor;
+  /** A further one, to be disposed of. */
+  readonly open: () => Promise<Executor>;
+  /** Of single operators and their derivatives: absolute plus relative. */
+  readonly tolerance: number;
+  readonly oracle: OracleTolerances;
+  /** Oracle cases whose whole course of training is checked; of the others the first gradient. */
+  readonly trains: (name: string) => boolean;
+}
+
+export interface ExecutorTest {
+  readonly name: string;
+  readonly run: (subject: ExecutorUnderTest) => Promise<void>;
+}
+
+/** The output weighed by fixed random numbers, so that every element of a gradient matters. */
+export function seedFor({ output }: GraphCase): Value {
+  const random = new RandomStream('output');
+  return constant(
+    Float32Array.from({ length: sizeOf(output.shape) }, () => 2 * random.uniform() - 1),
+    output.shape,
+  );
+}
+
+/** The graph's output and its gradients by every input, against the plain evaluator. */
+export async function checkGraph(executor: Executor, graph: GraphCase, tolerance: number): Promise<void> {
+  const outputs = [graph.output, ...backward(graph.output, seedFor(graph), graph.inputs)];
+  const names = ['output', ...graph.inputs.map(({ name }) => `gradient by ${name}`)];
+  const executable = await executor.compile(Object.fromEntries(names.map((name, i) => [name, outputs[i]!])));
+  const feeds = feedsOf(graph, 2);
+  const actual = await executable.run(feeds);
+  for (const [i, expected] of evaluate(outputs, feeds).entries()) {
+    assertClose(actual[names[i]!]!, expected.data, tolerance, names[i]!);
+  }
+  await executable.dispose();
+}
+
+/** A product large enough to be cut in the middle. */
+function longRun(): Record<string, Value> {
+  let product = input('x', [64, 64]) as Value;
+  for (let i = 0; i < 20; i++) product = matmul(product, input('x', [64, 64]), { alpha: 1 / 64 });
+  return { y: sum(product, [0, 1]) };
+}
+
+const graphs: ExecutorTest[] = graphCases({ a: 2, b: 3, c: 4 }).map((graph) => ({
+  name: `computes ${graph.name} and its derivative`,
+  run: ({ executor, tolerance }) => checkGraph(executor, graph, tolerance),
+}));
+
+const weights: ExecutorTest[] = (['small', 'fast'] as const).map((kept) => ({
+  name: `reads float32, float16 and bfloat16 weights out of their file, kept ${kept}`,
+  async run({ executor }) {
+    await using folder = await mkdtempDisposable(path.join(tmpdir(), 'prefmesh-test-'));
+    for (const source of await weightFile(folder.path)) {
+      const x = input('x', [1, 3]);
+      const outputs = {
+        y: matmul(x, weight(source), { transposeB: true }),
+        w: multiply(weight(source), input('one', [])),
+      };
+      const executable = await executor.compile(outputs, { weights: kept });
+      const { y, w } = await executable.run({ x: Float32Array.of(1, 10, 100), one: Float32Array.of(1) });
+      assert.deepEqual([...w!], STORED, source.dtype);
+      assert.deepEqual([...y!], [305.5, 10227.5], source.dtype);
+      await executable.dispose();
+    }
+  },
+}));
+
+const contract: ExecutorTest[] = [
+  {
+    name: 'says which device it is',
+    run: async ({ executor, device }) => assert.equal(executor.device, device),
+  },
+  {
+    name: 'takes integers as inputs and gives a scalar back',
+    async run({ executor }) {
+      const x = input('x', [3], 'int32');
+      const table = constant(Float32Array.of(1, 2, 3, 4), [2, 2]);
+      const executable = await executor.compile({ y: sum(gatherRows(table, x), [0, 1]) });
+      assert.deepEqual([...(await executable.run({ x: Int32Array.of(1, 0, 1) })).y!], [17]);
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'runs a graph again with other inputs, and keeps two graphs apart',
+    async run({ executor }) {
+      const x = input('x', [2]);
+      const twice = await executor.compile({ y: add(x, x) });
+      const square = await executor.compile({ y: multiply(x, x) });
+      assert.deepEqual([...(await twice.run({ x: Float32Array.of(1, 2) })).y!], [2, 4]);
+      assert.deepEqual([...(await square.run({ x: Float32Array.of(3, 4) })).y!], [9, 16]);
+      assert.deepEqual([...(await twice.run({ x: Float32Array.of(-1, 5) })).y!], [-2, 10]);
+      await square.dispose();
+      assert.deepEqual([...(await twice.run({ x: Float32Array.of(0, 1) })).y!], [0, 2]);
+      await twice.dispose();
+    },
+  },
+  {
+    name: 'gives an input back as an output, and one value under two names',
+    async run({ executor }) {
+      const x = input('x', [2]);
+      const y = add(x, x);
+      const executable = await executor.compile({ same: x, first: y, second: y });
+      const outputs = await executable.run({ x: Float32Array.of(1, 2) });
+      assert.deepEqual(
+        ['same', 'first', 'second'].map((name) => [...outputs[name]!]),
+        [
+          [1, 2],
+          [2, 4],
+          [2, 4],
+        ],
+      );
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'gives the same bits for the same inputs',
+    async run({ executor }) {
+      const product = await executor.compile({ y: matmul(input('a', [57, 101]), input('b', [101, 23])) });
+      const feeds = {
+        a: Float32Array.from({ length: 57 * 101 }, (_, i) => Math.sin(i)),
+        b: Float32Array.from({ length: 101 * 23 }, (_, i) => Math.cos(i)),
+      };
+      const first = await product.run(feeds);
+      for (let i = 0; i < 3; i++) assert.deepEqual(await product.run(feeds), first);
+      await product.dispose();
+    },
+  },
+  {
+    name: 'leaves what it was fed as it was',
+    async run({ executor }) {
+      const executable = await executor.compile({ y: multiply(input('x', [2]), input('x', [2])) });
+      const x = Float32Array.of(2, 3);
+      await executable.run({ x });
+      assert.deepEqual([...x], [2, 3]);
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'writes outputs into resident tensors, row by row, and feeds them again',
+    async run({ executor }) {
+      const step = await executor.compile({ next: add(input('x', [2, 1, 1, 2]), input('one', [])) });
+      const cache = await executor.allocate([2, 1, 3, 2]);
+      const writes = [{ output: 'next', into: cache, starts: Int32Array.of(0, 2) }];
+      const outputs = await step.run({ x: Float32Array.of(1, 2, 3, 4), one: Float32Array.of(1) }, { writes });
+      assert.deepEqual(outputs, {});
+      const read = await executor.compile({ y: multiply(input('cache', [2, 1, 3, 2]), input('two', [])) });
+      const { y } = await read.run({ cache, two: Float32Array.of(2) });
+      assert.deepEqual([...y!], [4, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 10]);
+      await executor.release(cache);
+      await step.dispose();
+      await read.dispose();
+    },
+  },
+  {
+    name: 'takes a resident tensor with data at its allocation',
+    async run({ executor }) {
+      const held = await executor.allocate([3], Float32Array.of(1, 2, 3));
+      assert.deepEqual(held.shape, [3]);
+      const executable = await executor.compile({ y: multiply(input('x', [3]), input('x', [3])) });
+      assert.deepEqual([...(await executable.run({ x: held })).y!], [1, 4, 9]);
+      assert.deepEqual([...(await executable.run({ x: held })).y!], [1, 4, 9]);
+      await executor.release(held);
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'refuses an input that is missing or of another size, and goes on',
+    async run({ executor }) {
+      const executable = await executor.compile({ y: add(input('x', [2]), input('x', [2])) });
+      await assert.rejects(executable.run({ x: Float32Array.of(1) }), /takes \[2\]/);
+      await assert.rejects(executable.run({}), /no value was fed for input x/);
+      assert.deepEqual([...(await executable.run({ x: Float32Array.of(1, 2) })).y!], [2, 4]);
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'names the device and the problem when a graph cannot be made ready',
+    async run({ executor, device }) {
+      await using folder = await mkdtempDisposable(path.join(tmpdir(), 'prefmesh-test-'));
+      const [source] = await weightFile(folder.path);
+      const cut = { ...source!, offset: 1_000_000 };
+      await assert.rejects(executor.compile({ y: add(weight(cut), input('x', [])) }), (error: Error) => {
+        assert.equal((error as { code?: string }).code, 'ENGINE_FAILED');
+        assert.match(error.message, new RegExp(`failed on device ${device}: .*out of bounds`));
+        return true;
+      });
+    },
+  },
+  {
+    name: 'stops at a signal, before a run and during one, and goes on',
+    async run({ executor }) {
+      const executable = await executor.compile(longRun());
+      const x = Float32Array.from({ length: 64 * 64 }, (_, i) => (i % 7) / 7);
+      const reason = new Error('enough');
+      const aborted = AbortSignal.abort(reason);
+      await assert.rejects(executable.run({ x }, { signal: aborted }), (error) => error === reason);
+      const controller = new AbortController();
+      const cut = executable.run({ x }, { signal: controller.signal });
+      controller.abort(reason);
+      await assert.rejects(cut, (error) => error === reason);
+      const { y } = await executable.run({ x });
+      assert.ok(Number.isFinite(y![0]!));
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'queues runs that are asked for at once',
+    async run({ executor }) {
+      const executable = await executor.compile({ y: multiply(input('x', [1]), input('x', [1])) });
+      const runs = [1, 2, 3, 4].map((value) => executable.run({ x: Float32Array.of(value) }));
+      const results = (await Promise.all(runs)).map(({ y }) => y![0]);
+      assert.deepEqual(results, [1, 4, 9, 16]);
+      await executable.dispose();
+    },
+  },
+  {
+    name: 'refuses work after it was disposed of',
+    async run({ open }) {
+      const executor = await open();
+      const executable = await executor.compile({ y: add(input('x', []), input('x', [])) });
+      await executor[Symbol.asyncDispose]();
+      await assert.rejects(executable.run({ x: Float32Array.of(1) }), { code: 'ENGINE_FAILED' });
+      await assert.rejects(executor.compile({ y: add(input('x', []), input('x', [])) }), { code: 'ENGINE_FAILED' });
+    },
+  },
+];
+
+const oracles: ExecutorTest[] = ORACLE_CASES.map((name) => ({
+  name: `agrees with the oracle, ${name}`,
+  run: ({ device, oracle, trains }) => checkOracle(name, device, oracle, trains(name)),
+}));
+
+/** All tests, in order. */
+export const EXECUTOR_TESTS: readonly ExecutorTest[] = [...graphs, ...weights, ...contract, ...oracles];

@@ -1,0 +1,108 @@
+/**
+ * One oracle case from end to end on a device: log-probabilities, loss, gradient, and the adapter after some steps,
+ * against an independent implementation in float64, and the gradient against the CPU's.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Device } from '../../../node/engine/device.ts';
+import { openCheckpoint } from '../../../node/model/checkpoint.ts';
+import { Tokenizer } from '../../../node/model/tokenizer.ts';
+import { readPairs } from '../../../node/preferences/pairs.ts';
+import { readPeftAdapter } from '../../../node/training/peft.ts';
+import { Policy } from '../../../node/training/policy.ts';
+import { tokenizePairs } from '../../../node/training/tokenization.ts';
+import { trainAdapter } from '../../../node/training/trainer.ts';
+import type { OracleCase } from '../../oracle/oracleCase.ts';
+import { relativeError } from './closeness.ts';
+
+const ROOT = 'test/oracle';
+
+/** Every case there is. */
+export const ORACLE_CASES: readonly string[] = readdirSync(ROOT, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+  .sort();
+
+export interface OracleTolerances {
+  /** Of log-probabilities, losses and gradient norms, relative. */
+  readonly values: number;
+  /** Of the gradient from the CPU's, relative to its norm. */
+  readonly gradient: number;
+  /** Of the adapter's norms, relative, and of its elements, absolute. */
+  readonly adapter: number;
+}
+
+/** Throws an assertion error where the device does not agree. Training takes the most time, and can be left out. */
+export async function checkOracle(
+  name: string,
+  device: Device,
+  tolerances: OracleTolerances,
+  trains: boolean,
+): Promise<void> {
+  const folder = join(ROOT, name);
+  const expected = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as OracleCase;
+  const checkpoint = await openCheckpoint(join(folder, 'model'));
+  const tokenizer = await Tokenizer.open(checkpoint.folder);
+  const { pairs } = tokenizePairs(tokenizer, await readPairs(join(folder, 'pairs.jsonl')), { maxLength: 512 });
+  const adapter = await readPeftAdapter(join(folder, 'adapter'), checkpoint.config);
+  const open = (on: Device): Promise<Policy> =>
+    Policy.open({ checkpoint, layout: adapter, scale: adapter.alpha / adapter.rank, device: on, threads: 1 });
+  await using policy = await open(device);
+  const near = (actual: number, value: number, relative: number, what: string): void =>
+    assert.ok(Math.abs(actual - value) <= relative * Math.abs(value), `${what}: ${actual} is not ${value}`);
+
+  const candidate = await policy.logProbs(pairs, adapter.vector);
+  const reference = await policy.logProbs(pairs, null);
+  for (const [i, row] of expected.score.entries()) {
+    near(candidate.chosen[i]!, row.chosen, tolerances.values, `chosen of ${row.id}`);
+    near(candidate.rejected[i]!, row.rejected, tolerances.values, `rejected of ${row.id}`);
+    near(reference.chosen[i]!, row.ref_chosen, tolerances.values, `reference chosen of ${row.id}`);
+    near(reference.rejected[i]!, row.ref_rejected, tolerances.values, `reference rejected of ${row.id}`);
+  }
+
+  const terms = { beta: expected.beta };
+  const { loss, gradient } = await policy.lossAndGradient(pairs, adapter.vector, reference, terms);
+  near(loss, expected.loss0, tolerances.values, 'loss');
+  near(Math.hypot(...gradient), expected.grad_norm0, tolerances.values, 'gradient norm');
+  await using processor = await open('cpu');
+  const same = await processor.lossAndGradient(pairs, adapter.vector, reference, terms);
+  const error = relativeError(gradient, same.gradient);
+  assert.ok(error <= tolerances.gradient, `the gradient is off the CPU's by ${error}`);
+
+  if (!trains) return;
+  const trained = await trainAdapter(policy, pairs, {
+    adapter: adapter.vector,
+    table: adapter.table,
+    terms: {
+      loss: 'sigmoid',
+      beta: expected.beta,
+      learningRate: expected.lr,
+      schedule: 'constant',
+      warmup: 0,
+      maxGradNorm: expected.max_grad_norm,
+      weightDecay: expected.adam.weight_decay,
+      batchSize: pairs.length,
+      accumulate: 1,
+      steps: expected.steps,
+      shuffle: false,
+      seed: 0,
+      factor: 'both',
+    },
+  });
+  near(trained.steps[0]!.loss, expected.loss0, tolerances.values, 'loss at the start');
+  near(trained.steps[0]!.grad_norm, expected.grad_norm0, tolerances.values, 'gradient norm at the start');
+  for (const [i, row] of expected.train.entries()) {
+    near(trained.steps[i]!.loss, row.loss, tolerances.values, `loss of step ${i + 1}`);
+    near(trained.steps[i]!.grad_norm, row.grad_norm, tolerances.values, `gradient norm of step ${i + 1}`);
+  }
+  for (const { name: tensor, offset, shape } of adapter.table) {
+    const values = trained.adapter.subarray(offset, offset + shape[0] * shape[1]);
+    const { norm, head } = expected.adapter_after[tensor]!;
+    near(Math.hypot(...values), norm, tolerances.adapter, `norm of ${tensor}`);
+    for (const [i, value] of head.entries()) {
+      assert.ok(Math.abs(values[i]! - value) < tolerances.adapter, `${tensor}[${i}]: ${values[i]} is not ${value}`);
+    }
+  }
+}
