@@ -6,6 +6,7 @@ import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { EMBEDDED_FOLDER, openCheckpoint, type Checkpoint } from '../model/checkpoint.ts';
 import { fileSize } from '../model/jsonFile.ts';
+import { traitsOf } from '../model/traits.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { showFacts } from './facts.ts';
 import { openModel } from './modelInput.ts';
@@ -57,7 +58,7 @@ async function inspectModel(model: string, options: CommonOptions): Promise<void
     ['model', facts.model],
     ['SHA-256', facts.sha256],
     ['folder', facts.folder],
-    ['family', `${facts.family}${config.tiedHead ? ', tied head' : ''}${config.qkvBias ? ', projection biases' : ''}`],
+    ['family', [facts.family, ...traitsOf(config)].join(', ')],
     ['parameters', `${millions(facts.parameters)} in ${facts.tensors} tensors of ${facts.dtypes.join(', ')}`],
     ['size', megabytes(facts.bytes)],
     ['layers', String(config.layers)],

@@ -10,7 +10,7 @@ import { PrefmeshError } from '../../protocol/errors.ts';
 import { attention, causalMask } from './composites/attention.ts';
 import { loraLinear } from './composites/loraLinear.ts';
 import { rmsNorm } from './composites/rmsNorm.ts';
-import { rotary, rotaryTables } from './composites/rotary.ts';
+import { rotary, rotaryFrequencies, rotaryTables } from './composites/rotary.ts';
 import { swiglu } from './composites/swiglu.ts';
 import { tokenLogProbs } from './composites/tokenLogProbs.ts';
 import { gradients } from './derivative.ts';
@@ -70,7 +70,7 @@ function block(): { inputs: Input[]; outputs: Record<string, Value> } {
     Int32Array.from({ length: rows }, (_, i) => i % TIME),
     [BATCH, TIME],
   );
-  const tables = rotaryTables(TIME, WIDTH / HEADS, 10_000);
+  const tables = rotaryTables(TIME, rotaryFrequencies(WIDTH / HEADS, 10_000));
   const inTime = (value: Value, width: number): Value => reshape(value, [BATCH, TIME, width]);
   const normed = rmsNorm(x, norm, 1e-5);
   const queries = rotary(inTime(loraLinear(normed, q, a, b, { scale: 2 }), WIDTH), positions, tables, HEADS);

@@ -5,13 +5,13 @@
  * A new token's keys and values overwrite the padding behind the row's last token.
  */
 
-import { MASKED } from '../engine/composites/attention.ts';
 import { CompiledGraphs, roundedExtent } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
 import type { Executor, ResidentTensor, ResidentWrite } from '../engine/executor.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { AdapterLayout } from '../training/adapterVector.ts';
 import { RandomStream } from '../training/randomStream.ts';
+import { CacheMasks } from './cacheMasks.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { ModelConfig } from './config.ts';
 import { cached, cacheNames, promptGraph, tokenGraph, type GenerationModel } from './generationGraph.ts';
@@ -137,16 +137,16 @@ export class Generator implements AsyncDisposable {
       takeTokens(rows, logits as Float32Array, config, sampling, onToken);
 
       const adding = await this.#graphs.get(`token ${size} ${context}`, () => tokenGraph(this.#model, size, context));
-      const mask = new Float32Array(size * context).fill(MASKED);
-      for (const [i, { length }] of rows.entries()) mask.fill(0, i * context, i * context + length);
+      const lengths = rows.map(({ length }) => length);
+      const masks = new CacheMasks(config, lengths, size, context);
       while (rows.some(({ finishReason }) => finishReason === undefined)) {
         const positions = Int32Array.from({ length: size }, (_, i) => rows[i]?.length ?? 0);
-        const step = { tokens: Int32Array.from({ length: size }, (_, i) => rows[i]?.next ?? 0), positions, mask };
+        const step = { tokens: Int32Array.from({ length: size }, (_, i) => rows[i]?.next ?? 0), positions };
         const caches = Object.fromEntries([...cache].map(([name, tensor]) => [cached(name), tensor]));
         const writes = writesInto(cache, positions);
-        ({ logits } = await adding.run({ ...step, ...caches, ...this.#adapter }, { signal, writes }));
+        ({ logits } = await adding.run({ ...step, ...masks.feeds, ...caches, ...this.#adapter }, { signal, writes }));
         for (const [i, row] of rows.entries()) {
-          if (row.finishReason === undefined) mask[i * context + row.length++] = 0;
+          if (row.finishReason === undefined) masks.extend(i, ++row.length);
         }
         takeTokens(rows, logits as Float32Array, config, sampling, onToken);
       }

@@ -2,7 +2,7 @@
  * The two graphs of generation: one reads the prompts and fills the key-value cache, one adds a token to every row.
  */
 
-import { attention, causalMask, foldHeads, unfoldHeads } from '../engine/composites/attention.ts';
+import { attention, foldHeads, unfoldHeads } from '../engine/composites/attention.ts';
 import { cachedAttention } from '../engine/composites/cachedAttention.ts';
 import { constant, input, weight as frozen, type Value } from '../engine/graph.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
@@ -10,6 +10,7 @@ import { matmul } from '../engine/operators/matmul.ts';
 import { adaptedProjection } from '../training/adaptedProjection.ts';
 import type { AdapterLayout } from '../training/adapterVector.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { exceedsWindow, layerMasks, windowOf } from './layerMasks.ts';
 import { headName, llamaHidden, plainProjection, type LlamaParts } from './llama.ts';
 
 export interface GenerationModel {
@@ -33,13 +34,13 @@ export const cached = (name: string): string => `cached ${name}`;
  */
 export function promptGraph(model: GenerationModel, rows: number, time: number): Record<string, Value> {
   const { config } = model.checkpoint;
-  const mask = causalMask(time);
+  const maskOf = layerMasks(config, time);
   const outputs: Record<string, Value> = {};
   const attend: LlamaParts['attend'] = (q, k, v, layer) => {
     const names = cacheNames(layer);
     outputs[names.keys] = foldHeads(k, config.kvHeads, config.kvHeads);
     outputs[names.values] = foldHeads(v, config.kvHeads, config.kvHeads);
-    return attention(q, k, v, mask, config);
+    return attention(q, k, v, maskOf(layer), config);
   };
   const parts = partsOf(model, attend);
   const positions = Int32Array.from({ length: rows * time }, (_, i) => i % time);
@@ -53,18 +54,22 @@ export function promptGraph(model: GenerationModel, rows: number, time: number):
 }
 
 /**
- * Inputs: `tokens` and `positions` `[rows, 1]`, `mask` `[rows, context]`, each layer's cached keys and values
- * `[rows, kvHeads, context, headDim]`, and `adapter` if there is one. Outputs: as of `promptGraph`, for the one token.
+ * Inputs: `tokens` and `positions` `[rows, 1]`, those of `CacheMasks` `[rows, context]`, each layer's cached keys and
+ * values `[rows, kvHeads, context, headDim]`, and `adapter` if there is one. Outputs: as of `promptGraph`, for the one
+ * token.
  */
 export function tokenGraph(model: GenerationModel, rows: number, context: number): Record<string, Value> {
-  const { kvHeads, heads, headDim } = model.checkpoint.config;
-  const mask = input('mask', [rows, context]);
+  const { config } = model.checkpoint;
+  const { kvHeads, heads, headDim } = config;
+  const whole = input('mask', [rows, context]);
+  const windowed = exceedsWindow(config, context) ? input('windowMask', [rows, context]) : whole;
   const outputs: Record<string, Value> = {};
   const attend: LlamaParts['attend'] = (q, k, v, layer) => {
     const names = cacheNames(layer);
     const key = (outputs[names.keys] = foldHeads(k, kvHeads, kvHeads));
     const value = (outputs[names.values] = foldHeads(v, kvHeads, kvHeads));
     const shape = [rows, kvHeads, context, headDim];
+    const mask = windowOf(config, layer) === null ? whole : windowed;
     const cache = { keys: input(cached(names.keys), shape), values: input(cached(names.values), shape), mask };
     return unfoldHeads(cachedAttention(foldHeads(q, heads, kvHeads), key, value, cache), heads);
   };

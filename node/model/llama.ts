@@ -1,9 +1,10 @@
 /**
  * The forward pass of the Llama family as graph values, up to the last hidden states.
  *
- * Covers Llama and Qwen2 (biases on q, k and v). What differs between training an adapter, training all weights and
- * generating is how a weight is found, how a projection is computed and what its queries attend to: those come in as
- * functions.
+ * One path for all of `families.ts`; what sets them apart are fields of the configuration: biases, norms of queries and
+ * keys, layers without rotary embedding, its scaling. What differs between training an adapter, training all weights
+ * and generating is how a weight is found, how a projection is computed and what its queries attend to: those come in
+ * as functions.
  */
 
 import { rmsNorm } from '../engine/composites/rmsNorm.ts';
@@ -16,6 +17,7 @@ import { reshape } from '../engine/operators/layout.ts';
 import { matmul } from '../engine/operators/matmul.ts';
 import type { ModelConfig } from './config.ts';
 import { projectionName, projectionPath, type TargetModule } from './projections.ts';
+import { scaledFrequencies } from './rotaryScaling.ts';
 
 export interface LlamaParts {
   readonly config: ModelConfig;
@@ -46,28 +48,36 @@ export interface LlamaStates {
 export function llamaHidden({ config, weight, project, attend }: LlamaParts, rows: LlamaRows): LlamaStates {
   const [batch, time] = rows.tokens.shape as [number, number];
   const { heads, kvHeads, headDim, rmsNormEps } = config;
-  const tables = rotaryTables(Math.max(rows.positionBound, time), headDim, config.ropeTheta);
+  const frequencies = scaledFrequencies(headDim, config.ropeTheta, config.ropeScaling);
+  const tables = rotaryTables(Math.max(rows.positionBound, time), frequencies);
 
   let x = reshape(gatherRows(weight(EMBEDDING), rows.tokens), [batch * time, config.hiddenSize]);
   const layerInputs: Value[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     layerInputs.push(x);
     const path = `model.layers.${layer}`;
-    const biased = (input: Value, target: TargetModule, width: number): Value => {
-      const flat = project(input, layer, target);
-      const bias = config.qkvBias ? add(flat, weight(`${path}.${projectionPath(target)}.bias`)) : flat;
-      return reshape(bias, [batch, time, width]);
+    const linear = (input: Value, target: TargetModule): Value => {
+      const product = project(input, layer, target);
+      return config.biases.includes(target) ? add(product, weight(`${path}.${projectionPath(target)}.bias`)) : product;
+    };
+    const normedHeads = (flat: Value, name: 'q_norm' | 'k_norm', count: number): Value => {
+      if (!config.queryKeyNorm) return flat;
+      const apart = reshape(flat, [batch * time * count, headDim]);
+      return rmsNorm(apart, weight(`${path}.self_attn.${name}.weight`), rmsNormEps);
+    };
+    const turned = (flat: Value, count: number): Value => {
+      const shaped = reshape(flat, [batch, time, count * headDim]);
+      return config.noRopeLayers.includes(layer) ? shaped : rotary(shaped, rows.positions, tables, count);
     };
     const normed = rmsNorm(x, weight(`${path}.input_layernorm.weight`), rmsNormEps);
-    const q = rotary(biased(normed, 'q_proj', heads * headDim), rows.positions, tables, heads);
-    const k = rotary(biased(normed, 'k_proj', kvHeads * headDim), rows.positions, tables, kvHeads);
-    const v = biased(normed, 'v_proj', kvHeads * headDim);
+    const q = turned(normedHeads(linear(normed, 'q_proj'), 'q_norm', heads), heads);
+    const k = turned(normedHeads(linear(normed, 'k_proj'), 'k_norm', kvHeads), kvHeads);
+    const v = reshape(linear(normed, 'v_proj'), [batch, time, kvHeads * headDim]);
     const attended = reshape(attend(q, k, v, layer), [batch * time, heads * headDim]);
-    x = add(x, project(attended, layer, 'o_proj'));
+    x = add(x, linear(attended, 'o_proj'));
 
     const between = rmsNorm(x, weight(`${path}.post_attention_layernorm.weight`), rmsNormEps);
-    const gated = swiglu(project(between, layer, 'gate_proj'), project(between, layer, 'up_proj'));
-    x = add(x, project(gated, layer, 'down_proj'));
+    x = add(x, linear(swiglu(linear(between, 'gate_proj'), linear(between, 'up_proj')), 'down_proj'));
   }
   return { hidden: rmsNorm(x, weight('model.norm.weight'), rmsNormEps), layerInputs };
 }

@@ -3,7 +3,7 @@
  * gradient as one flat output.
  */
 
-import { attention, causalMask } from '../engine/composites/attention.ts';
+import { attention } from '../engine/composites/attention.ts';
 import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
 import { gradients } from '../engine/derivative.ts';
 import { constant, input, sizeOf, type Value } from '../engine/graph.ts';
@@ -11,6 +11,7 @@ import { divide, multiply, negate } from '../engine/operators/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
 import { sum } from '../engine/operators/broadcasting.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { layerMasks } from '../model/layerMasks.ts';
 import { headName, llamaHidden, plainProjection } from '../model/llama.ts';
 import { expectedTensors } from '../model/weights.ts';
 
@@ -40,10 +41,15 @@ export function languageModelGraph(shape: LanguageModelShape, withGradient: bool
   }
   const weight = (name: string): Value => weights.get(name)!;
 
-  const mask = causalMask(length);
+  const maskOf = layerMasks(config, length);
   const positions = Int32Array.from({ length: batch * length }, (_, i) => i % length);
   const { hidden } = llamaHidden(
-    { config, weight, project: plainProjection(weight), attend: (q, k, v) => attention(q, k, v, mask, config) },
+    {
+      config,
+      weight,
+      project: plainProjection(weight),
+      attend: (q, k, v, layer) => attention(q, k, v, maskOf(layer), config),
+    },
     {
       tokens: input('tokens', [batch, length], 'int32'),
       positions: constant(positions, [batch, length]),

@@ -6,7 +6,7 @@
  */
 
 import { roundedExtent } from '../engine/compiledGraphs.ts';
-import { rowExtents, type PreferenceShape, type RowLayout } from './preferenceRows.ts';
+import { ROW_LAYOUTS, rowExtents, type PreferenceShape, type RowLayout } from './preferenceRows.ts';
 import type { TokenizedPair } from './policy.ts';
 
 export interface MicroBatch {
@@ -16,23 +16,27 @@ export interface MicroBatch {
 }
 
 /**
- * Pairs of like length together, as many as fit into `tokenBudget` tokens of the graph, padding included. All batches
- * hold the same number of pairs, so that only the last may have padding for pairs.
+ * Pairs of like layout and length together, as many as fit into `tokenBudget` tokens of the graph, padding included. All
+ * batches of a layout hold the same number of pairs, so that only the last may have padding for pairs.
  */
 export function planMicroBatches(
   pairs: readonly TokenizedPair[],
-  layout: RowLayout,
+  layoutOf: (pair: TokenizedPair) => RowLayout,
   tokenBudget: number,
 ): MicroBatch[] {
-  const order = [...pairs.keys()].sort((a, b) => length(pairs[a]!) - length(pairs[b]!) || a - b);
-  const longest = extentsOf(pairs, layout, 1);
-  const capacity = Math.max(1, Math.floor(tokenBudget / tokensOf(longest)));
-  const count = Math.ceil(pairs.length / capacity);
-  const size = Math.ceil(pairs.length / Math.max(1, count));
-  return Array.from({ length: Math.ceil(pairs.length / size) || 0 }, (_, i) => {
-    const members = order.slice(i * size, (i + 1) * size);
-    const held = members.map((member) => pairs[member]!);
-    return { members, shape: extentsOf(held, layout, size) };
+  return ROW_LAYOUTS.flatMap((layout) => {
+    const order = [...pairs.keys()]
+      .filter((i) => layoutOf(pairs[i]!) === layout)
+      .sort((a, b) => length(pairs[a]!) - length(pairs[b]!) || a - b);
+    const held = (members: readonly number[]) => members.map((member) => pairs[member]!);
+    const longest = extentsOf(held(order), layout, 1);
+    const capacity = Math.max(1, Math.floor(tokenBudget / tokensOf(longest)));
+    const count = Math.ceil(order.length / capacity);
+    const size = Math.ceil(order.length / Math.max(1, count));
+    return Array.from({ length: Math.ceil(order.length / size) || 0 }, (_, i) => {
+      const members = order.slice(i * size, (i + 1) * size);
+      return { members, shape: extentsOf(held(members), layout, size) };
+    });
   });
 }
 

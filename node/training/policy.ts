@@ -11,6 +11,7 @@ import type { Device } from '../engine/device.ts';
 import type { Executor } from '../engine/executor.ts';
 import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { exceedsWindow } from '../model/layerMasks.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
 import { planMicroBatches, type MicroBatch } from './microBatches.ts';
 import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
@@ -104,7 +105,7 @@ export class Policy implements AsyncDisposable {
     options: { signal?: AbortSignal } = {},
   ): Promise<PairLogProbs> {
     const sums = new PairSums(pairs);
-    for (const batch of planMicroBatches(pairs, this.#rows, this.#tokenBudget)) {
+    for (const batch of this.#plan(pairs)) {
       const { shape } = batch;
       const graph = await this.#graphs.get(keyOf('score', batch), () => scoringGraph(this.#model, shape));
       const rows = layOutPairs(heldBy(batch, pairs), shape);
@@ -125,7 +126,7 @@ export class Policy implements AsyncDisposable {
   ): Promise<PolicyGradient> {
     const sums = new PairSums(pairs);
     const total = new Float64Array(this.parameterCount);
-    for (const batch of planMicroBatches(pairs, this.#rows, this.#tokenBudget)) {
+    for (const batch of this.#plan(pairs)) {
       const { shape, members } = batch;
       const key = keyOf('train', batch);
       const graph = await this.#graphs.get(key, () => trainingGraph(this.#model, shape));
@@ -153,6 +154,14 @@ export class Policy implements AsyncDisposable {
       0,
     );
     return { loss, gradient: Float32Array.from(total), chosen, rejected, tokens };
+  }
+
+  /** A pair that outgrows the model's attention window has rows of its own: the shared prompt's mask knows no window. */
+  #plan(pairs: readonly TokenizedPair[]): MicroBatch[] {
+    const { config } = this.#model.checkpoint;
+    const layoutOf = ({ prompt, chosen, rejected }: TokenizedPair): RowLayout =>
+      exceedsWindow(config, prompt.length + Math.max(chosen.length, rejected.length)) ? 'apart' : this.#rows;
+    return planMicroBatches(pairs, layoutOf, this.#tokenBudget);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,5 +201,5 @@ function heldBy({ members }: MicroBatch, pairs: readonly TokenizedPair[]): Token
 }
 
 function keyOf(kind: 'score' | 'train', { shape }: MicroBatch): string {
-  return `${kind} ${shape.pairs} ${shape.prompt} ${shape.completion}`;
+  return `${kind} ${shape.layout} ${shape.pairs} ${shape.prompt} ${shape.completion}`;
 }

@@ -14,6 +14,7 @@ import { gatherRows } from '../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
 import { sum } from '../engine/operators/broadcasting.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
+import { layerMasks } from '../model/layerMasks.ts';
 import { headName, llamaHidden, type LlamaParts } from '../model/llama.ts';
 import { adaptedProjection } from './adaptedProjection.ts';
 import type { AdapterLayout } from './adapterVector.ts';
@@ -85,8 +86,8 @@ function forward(model: PreferenceModel, shape: PreferenceShape) {
 function attentionOf({ checkpoint: { config } }: PreferenceModel, shape: PreferenceShape): LlamaParts['attend'] {
   const { layout, pairs, prompt, completion } = shape;
   if (layout === 'apart') {
-    const mask = causalMask(prompt + completion);
-    return (q, k, v) => attention(q, k, v, mask, config);
+    const maskOf = layerMasks(config, prompt + completion);
+    return (q, k, v, layer) => attention(q, k, v, maskOf(layer), config);
   }
   const masks = {
     padding: input('padding', [pairs, prompt]),

@@ -9,7 +9,8 @@
 import { MASKED } from '../engine/composites/attention.ts';
 import type { TokenizedPair } from './policy.ts';
 
-export type RowLayout = 'shared' | 'apart';
+export const ROW_LAYOUTS = ['shared', 'apart'] as const;
+export type RowLayout = (typeof ROW_LAYOUTS)[number];
 
 /** Extents of a preference graph. */
 export interface PreferenceShape {

@@ -63,11 +63,14 @@ export function attention(
   return apply(ATTENTION, [q, k, v, mask], { heads, kvHeads });
 }
 
-/** `[time, time]`: 0 where the key is not after the query, else `MASKED`. */
-export function causalMask(time: number): Constant {
-  const entry = (i: number) => (i % time > Math.floor(i / time) ? MASKED : 0);
+/**
+ * `[time, time]`: 0 where the query sees the key, else `MASKED`. It sees no later key and, with a window, only the last
+ * so many, its own included.
+ */
+export function causalMask(time: number, window = time): Constant {
+  const entry = (query: number, key: number) => (key > query || query - key >= window ? MASKED : 0);
   return constant(
-    Float32Array.from({ length: time * time }, (_, i) => entry(i)),
+    Float32Array.from({ length: time * time }, (_, i) => entry(Math.floor(i / time), i % time)),
     [time, time],
   );
 }

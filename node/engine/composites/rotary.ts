@@ -43,13 +43,17 @@ export interface RotaryTables {
   readonly sin: Constant;
 }
 
-/** Cosines and sines of `position · θ^(-2i / headDim)`. The kernel wants as many rows as its input has time steps. */
-export function rotaryTables(positions: number, headDim: number, theta: number): RotaryTables {
-  const half = headDim / 2;
-  const angle = (i: number) => Math.floor(i / half) * theta ** (-(i % half) / half);
+/** `θ^(-2i / headDim)`, radians per position of each pair. */
+export function rotaryFrequencies(headDim: number, theta: number): Float64Array {
+  return Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
+}
+
+/** Cosines and sines of `position · frequency`. The kernel wants as many rows as its input has time steps. */
+export function rotaryTables(positions: number, frequencies: Float64Array): RotaryTables {
+  const half = frequencies.length;
   const table = (f: (x: number) => number) =>
     constant(
-      Float32Array.from({ length: positions * half }, (_, i) => f(angle(i))),
+      Float32Array.from({ length: positions * half }, (_, i) => f(Math.floor(i / half) * frequencies[i % half]!)),
       [positions, half],
     );
   return { cos: table(Math.cos), sin: table(Math.sin) };

@@ -82,7 +82,7 @@ describe('prefmesh score', () => {
     writeFileSync(join(gpt, 'config.json'), '{"architectures": ["GPT2LMHeadModel"]}');
     const unsupported = score(gpt, good);
     assert.deepEqual([unsupported.code, unsupported.exit], ['MODEL_UNSUPPORTED', 3]);
-    assert.match(unsupported.stderr, /LlamaForCausalLM, Qwen2ForCausalLM/);
+    assert.match(unsupported.stderr, /LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM/);
 
     assert.equal(score(join(home, 'absent'), good).code, 'MODEL_NOT_FOUND');
     assert.equal(score(model, join(home, 'absent')).code, 'FILE_MISSING');

@@ -6,7 +6,7 @@ import { attention, causalMask, MASKED } from '../../../node/engine/composites/a
 import { cachedAttention } from '../../../node/engine/composites/cachedAttention.ts';
 import { loraLinear } from '../../../node/engine/composites/loraLinear.ts';
 import { rmsNorm } from '../../../node/engine/composites/rmsNorm.ts';
-import { rotary, rotaryTables } from '../../../node/engine/composites/rotary.ts';
+import { rotary, rotaryFrequencies, rotaryTables } from '../../../node/engine/composites/rotary.ts';
 import { sharedPromptAttention } from '../../../node/engine/composites/sharedPromptAttention.ts';
 import { silu, swiglu } from '../../../node/engine/composites/swiglu.ts';
 import { tokenLogProbs } from '../../../node/engine/composites/tokenLogProbs.ts';
@@ -94,7 +94,9 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
     graph('pick', [of(a, b)], (x) => pick(x, indices([a], b))),
     graph('place', [of(a)], (x) => place(x, indices([a], b), b)),
     graph('rmsNorm', [of(a, b), of(b)], (x, w) => rmsNorm(x, w, 1e-5)),
-    graph('rotary', [of(a, b, 4 * c)], (x) => rotary(x, indices([a, b], b), rotaryTables(b, 4, 100), c)),
+    graph('rotary', [of(a, b, 4 * c)], (x) =>
+      rotary(x, indices([a, b], b), rotaryTables(b, rotaryFrequencies(4, 100)), c),
+    ),
     graph('silu', [of(a, b)], silu),
     graph('swiglu', [of(a, b), of(a, b)], swiglu),
     graph('attention', [whole, part, part], (q, k, v) => attention(q, k, v, causalMask(c), heads)),

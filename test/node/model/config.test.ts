@@ -33,7 +33,11 @@ describe('model configuration', () => {
       rmsNormEps: 1e-5,
       ropeTheta: 100000,
       tiedHead: true,
-      qkvBias: false,
+      ropeScaling: null,
+      noRopeLayers: [],
+      slidingWindow: null,
+      queryKeyNorm: false,
+      biases: [],
       maxPositions: 2048,
       eosTokenIds: [0],
       bosTokenId: 0,
@@ -49,7 +53,7 @@ describe('model configuration', () => {
   it('gives Qwen2 its projection biases', () => {
     const config = read({ architectures: ['Qwen2ForCausalLM'], tie_word_embeddings: undefined });
     assert.equal(config.family, 'qwen2');
-    assert.equal(config.qkvBias, true);
+    assert.deepEqual(config.biases, ['q_proj', 'k_proj', 'v_proj']);
     assert.equal(config.tiedHead, false);
     assert.equal(config.maxPositions, 32768);
   });
@@ -74,18 +78,116 @@ describe('model configuration', () => {
     assert.throws(() => parseModelConfig({ architectures: ['GPT2LMHeadModel'], n_embd: 768 }, 'c.json'), {
       code: 'MODEL_UNSUPPORTED',
       message: 'c.json: architecture GPT2LMHeadModel is not supported',
-      fix: 'use one of: LlamaForCausalLM, Qwen2ForCausalLM',
+      fix: 'use one of: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM',
+    });
+  });
+
+  it('gives Qwen3 its norms and a head width of its own', () => {
+    const qwen3 = { architectures: ['Qwen3ForCausalLM'], num_attention_heads: 12, num_key_value_heads: 4 };
+    const config = read(qwen3);
+    assert.equal(config.queryKeyNorm, true);
+    assert.equal(config.headDim, 128, 'the default of its configuration class, not 576 / 12');
+    assert.deepEqual(config.biases, []);
+    assert.equal(read({ ...qwen3, head_dim: 64 }).headDim, 64);
+  });
+
+  it('puts biases where a Llama-type model says', () => {
+    const attention = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
+    assert.deepEqual(read({ attention_bias: true }).biases, attention);
+    assert.deepEqual(read({ mlp_bias: true }).biases, ['gate_proj', 'up_proj', 'down_proj']);
+    assert.deepEqual(
+      read({ architectures: ['Qwen3ForCausalLM'], head_dim: 64, attention_bias: true }).biases,
+      attention,
+    );
+    assert.deepEqual(read({ architectures: ['MistralForCausalLM'], attention_bias: true }).biases, []);
+  });
+
+  describe('layers without rotary embedding', () => {
+    const smollm3 = { architectures: ['SmolLM3ForCausalLM'], num_hidden_layers: 8, tie_word_embeddings: undefined };
+
+    it('are every fourth of SmolLM3, every so-manieth, or those it lists', () => {
+      assert.deepEqual(read(smollm3).noRopeLayers, [3, 7]);
+      assert.deepEqual(read({ ...smollm3, no_rope_layer_interval: 3 }).noRopeLayers, [2, 5]);
+      assert.deepEqual(read({ ...smollm3, no_rope_layers: [1, 0, 1, 1, 1, 1, 1, 0] }).noRopeLayers, [1, 7]);
+    });
+
+    it('come with a tied head unless the file says otherwise', () => {
+      assert.equal(read(smollm3).tiedHead, true);
+      assert.equal(read({ ...smollm3, tie_word_embeddings: false }).tiedHead, false);
+    });
+
+    it('must be listed for every layer', () => {
+      assert.throws(() => read({ ...smollm3, no_rope_layers: [1, 0] }), {
+        message: 'config.json: field no_rope_layers has 2 entries for 8 layers',
+      });
+    });
+  });
+
+  describe('rotary scaling', () => {
+    const llama3 = { factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+    const expected = { type: 'llama3', factor: 32, lowFrequency: 1, highFrequency: 4, originalPositions: 8192 };
+
+    it('is read with its type under either name, and from either field', () => {
+      assert.deepEqual(read({ rope_scaling: { rope_type: 'llama3', ...llama3 } }).ropeScaling, expected);
+      assert.deepEqual(read({ rope_scaling: { type: 'llama3', ...llama3 } }).ropeScaling, expected);
+      const v5 = { rope_parameters: { rope_type: 'llama3', rope_theta: 500000, ...llama3 }, rope_theta: undefined };
+      assert.deepEqual(read(v5).ropeScaling, expected);
+      assert.equal(read(v5).ropeTheta, 500000);
+      assert.deepEqual(read({ rope_scaling: { type: 'linear', factor: 2 } }).ropeScaling, {
+        type: 'linear',
+        factor: 2,
+      });
+      assert.equal(read({ rope_scaling: { rope_type: 'default' } }).ropeScaling, null);
+    });
+
+    it('names the field it lacks', () => {
+      assert.throws(() => read({ rope_scaling: { rope_type: 'llama3', factor: 32 } }), {
+        code: 'MODEL_CONFIG_INVALID',
+        message: /rope_scaling\.low_freq_factor/,
+      });
+    });
+  });
+
+  describe('a sliding window', () => {
+    const every = Array.from({ length: 30 }, (_, layer) => layer);
+    const windowOf = (fields: object) => read(fields).slidingWindow;
+
+    it('is Mistral’s in every layer unless it is null', () => {
+      const mistral = { architectures: ['MistralForCausalLM'] };
+      assert.equal(windowOf({ ...mistral, sliding_window: null }), null);
+      assert.deepEqual(windowOf({ ...mistral, sliding_window: 1024 }), { tokens: 1024, layers: every });
+      assert.deepEqual(windowOf(mistral), { tokens: 4096, layers: every }, 'the default of its configuration class');
+    });
+
+    it('is Qwen’s only when it is used, and only in the layers from max_window_layers on', () => {
+      const qwen2 = { architectures: ['Qwen2ForCausalLM'], sliding_window: 64, max_window_layers: 28 };
+      assert.equal(windowOf({ ...qwen2, use_sliding_window: false }), null);
+      assert.deepEqual(windowOf({ ...qwen2, use_sliding_window: true }), { tokens: 64, layers: [28, 29] });
+      assert.equal(windowOf({ ...qwen2, use_sliding_window: true, max_window_layers: 30 }), null);
+    });
+
+    it('is where layer_types puts it, before any rule', () => {
+      const layerTypes = every.map((layer) => (layer < 2 ? 'sliding_attention' : 'full_attention'));
+      const fields = { architectures: ['Qwen3ForCausalLM'], use_sliding_window: true, sliding_window: 64 };
+      const qwen3 = { ...fields, head_dim: 64, layer_types: layerTypes };
+      assert.deepEqual(windowOf(qwen3), { tokens: 64, layers: [0, 1] });
+    });
+
+    it('is SmolLM3’s in the unrotated layers', () => {
+      const smollm3 = { architectures: ['SmolLM3ForCausalLM'], use_sliding_window: true, sliding_window: 64 };
+      assert.deepEqual(windowOf(smollm3), { tokens: 64, layers: [3, 7, 11, 15, 19, 23, 27] });
     });
   });
 
   for (const [feature, fields] of Object.entries({
-    'rotary scaling of type llama3': { rope_scaling: { rope_type: 'llama3', factor: 32 } },
-    'rotary scaling of type linear': { rope_scaling: { type: 'linear', factor: 2 } },
+    'rotary scaling of type dynamic': { rope_scaling: { type: 'dynamic', factor: 2 } },
     'rotary scaling of type yarn': { rope_parameters: { rope_type: 'yarn', rope_theta: 1e4 } },
+    'rotary embedding that differs by kind of layer': {
+      rope_parameters: { full_attention: { rope_type: 'default' }, sliding_attention: { rope_type: 'default' } },
+    },
+    'rotary embedding of a share of 0.5 of each head': { partial_rotary_factor: 0.5 },
     'activation gelu': { hidden_act: 'gelu' },
-    mlp_bias: { mlp_bias: true },
-    'attention_bias on a Llama model': { attention_bias: true },
-    'sliding-window attention': { architectures: ['Qwen2ForCausalLM'], use_sliding_window: true },
+    'a layer of type linear_attention': { architectures: ['Qwen3ForCausalLM'], layer_types: ['linear_attention'] },
     'a quantised checkpoint': { quantization_config: { quant_method: 'gptq' } },
   })) {
     it(`refuses ${feature} rather than compute something else`, () => {

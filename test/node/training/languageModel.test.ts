@@ -18,12 +18,16 @@ const LLAMA: ModelConfig = {
   rmsNormEps: 1e-5,
   ropeTheta: 10000,
   tiedHead: true,
-  qkvBias: false,
+  ropeScaling: null,
+  noRopeLayers: [],
+  slidingWindow: null,
+  queryKeyNorm: false,
+  biases: [],
   maxPositions: 32,
   eosTokenIds: [0],
   bosTokenId: null,
 };
-const QWEN2: ModelConfig = { ...LLAMA, family: 'qwen2', tiedHead: false, qkvBias: true };
+const QWEN2: ModelConfig = { ...LLAMA, family: 'qwen2', tiedHead: false, biases: ['q_proj', 'k_proj', 'v_proj'] };
 
 const [batch, length] = [3, 5];
 
