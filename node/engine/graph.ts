@@ -11,7 +11,7 @@ import type { Lowering } from './onnx/lowering.ts';
 export type Shape = readonly number[];
 
 /** What an element is while it flows through the graph; how a weight is stored is the weight's own matter. */
-export type ElementType = 'float32' | 'int32';
+export type ElementType = 'float32' | 'int32' | 'uint8';
 
 export interface Typed {
   readonly shape: Shape;
@@ -27,13 +27,13 @@ export interface Input extends Typed {
 /** A small tensor written into the compiled graph: tables and masks. */
 export interface Constant extends Typed {
   readonly kind: 'constant';
-  readonly data: Float32Array | Int32Array;
+  readonly data: Float32Array | Int32Array | Uint8Array;
 }
 
 /** Where a frozen weight's bytes lie: a range of a safetensors file, little-endian, row by row. */
 export interface WeightSource {
   readonly name: string;
-  readonly dtype: 'F32' | 'F16' | 'BF16';
+  readonly dtype: 'F32' | 'F16' | 'BF16' | 'U8';
   readonly shape: readonly number[];
   readonly file: string;
   /** Absolute, in bytes. */
@@ -41,7 +41,7 @@ export interface WeightSource {
   readonly bytes: number;
 }
 
-/** A frozen weight, read from its file by the executor. Always float32 to the graph. */
+/** A frozen weight, read from its file by the executor: float32 to the graph, or the packed bytes of a quantised one. */
 export interface Weight extends Typed {
   readonly kind: 'weight';
   readonly source: WeightSource;
@@ -96,10 +96,11 @@ export function input(name: string, shape: Shape, type: ElementType = 'float32')
   return { kind: 'input', name, shape, type };
 }
 
-export function constant(data: Float32Array | Int32Array, shape: Shape): Constant {
+export function constant(data: Constant['data'], shape: Shape): Constant {
   if (sizeOf(shape) !== data.length)
     throw new Error(`constant: ${data.length} numbers do not fill ${shapeText(shape)}`);
-  return { kind: 'constant', data, shape, type: data instanceof Int32Array ? 'int32' : 'float32' };
+  const type = data instanceof Int32Array ? 'int32' : data instanceof Uint8Array ? 'uint8' : 'float32';
+  return { kind: 'constant', data, shape, type };
 }
 
 export function scalar(value: number): Constant {
@@ -107,7 +108,7 @@ export function scalar(value: number): Constant {
 }
 
 export function weight(source: WeightSource): Weight {
-  return { kind: 'weight', source, shape: source.shape, type: 'float32' };
+  return { kind: 'weight', source, shape: source.shape, type: source.dtype === 'U8' ? 'uint8' : 'float32' };
 }
 
 export function apply<Attributes>(

@@ -49,7 +49,7 @@ function dataOf(
 function readWeight(source: WeightSource): Float64Array {
   const bytes = readFileSync(source.file).subarray(source.offset, source.offset + source.bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const width = source.dtype === 'F32' ? 4 : 2;
+  const width = { F32: 4, F16: 2, BF16: 2, U8: 1 }[source.dtype];
   return Float64Array.from({ length: source.bytes / width }, (_, i) => {
     switch (source.dtype) {
       case 'F32':
@@ -58,6 +58,8 @@ function readWeight(source: WeightSource): Float64Array {
         return view.getFloat16(i * 2, true);
       case 'BF16':
         return bfloat16(view.getUint16(i * 2, true));
+      case 'U8':
+        return view.getUint8(i);
     }
   });
 }

@@ -13,7 +13,7 @@ import { ATTRIBUTE_TYPE, ELEMENT_TYPE, encodeModel, EXTERNAL_LOCATION, type Onnx
 const OPSET = 21;
 const IR_VERSION = 10;
 
-const STORED_AS = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+const STORED_AS = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', U8: 'uint8' } as const;
 
 export interface OnnxModel {
   readonly bytes: Uint8Array;
@@ -150,7 +150,7 @@ class ModelWriter implements Lowering {
     return name;
   }
 
-  #weight({ source }: Weight): string {
+  #weight({ source, type }: Weight): string {
     const beside = `${this.#fileNumber(source.file)}-${path.basename(source.file)}`;
     this.#weightFiles.set(beside, source.file);
     const stored: OnnxElementType = STORED_AS[source.dtype];
@@ -162,7 +162,7 @@ class ModelWriter implements Lowering {
       location: EXTERNAL_LOCATION,
       external: Object.entries(external).map(([key, value]) => ({ key, value })),
     });
-    return stored === 'float32' ? source.name : this.emit('Cast', [source.name], { to: ELEMENT_TYPE.float32 });
+    return stored === type ? source.name : this.emit('Cast', [source.name], { to: ELEMENT_TYPE[type] });
   }
 
   #fileNumber(file: string): number {

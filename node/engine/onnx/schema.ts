@@ -68,7 +68,7 @@ const root = protobuf.Root.fromJSON({
   },
 });
 
-export const ELEMENT_TYPE = { float32: 1, int32: 6, int64: 7, float16: 10, bfloat16: 16 } as const;
+export const ELEMENT_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7, float16: 10, bfloat16: 16 } as const;
 
 export type OnnxElementType = keyof typeof ELEMENT_TYPE;
 

@@ -5,6 +5,7 @@
 import { attention, causalMask, MASKED } from '../../../node/engine/composites/attention.ts';
 import { cachedAttention } from '../../../node/engine/composites/cachedAttention.ts';
 import { loraLinear } from '../../../node/engine/composites/loraLinear.ts';
+import { quantizedLinear, type PackedWeights, type Packing } from '../../../node/engine/composites/quantizedLinear.ts';
 import { rmsNorm } from '../../../node/engine/composites/rmsNorm.ts';
 import { rotary, rotaryFrequencies, rotaryTables } from '../../../node/engine/composites/rotary.ts';
 import { sharedPromptAttention } from '../../../node/engine/composites/sharedPromptAttention.ts';
@@ -17,6 +18,7 @@ import * as layout from '../../../node/engine/operators/layout.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
 import { expand, sum } from '../../../node/engine/operators/broadcasting.ts';
 import { logSoftmax, softmax } from '../../../node/engine/operators/softmax.ts';
+import { byteTable } from '../../../node/model/quantization/byteTable.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
 
 export interface GraphCase {
@@ -113,6 +115,12 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
       },
     ),
     graph('loraLinear', [of(a, b), of(c, b), of(2, b), of(c, 2)], (x, w, f, g) => loraLinear(x, w, f, g, { scale: 2 })),
+    graph('quantizedLinear, NF4 with blocks over the ends of rows', [of(a, 16)], (x) =>
+      quantizedLinear(x, packed({ scheme: 'nf4', out: 4 * b, in: 16, block: 64 })),
+    ),
+    graph('quantizedLinear, int4', [of(a, 32 * c)], (x) =>
+      quantizedLinear(x, packed({ scheme: 'int4', out: b, in: 32 * c, block: 32 })),
+    ),
     graph('tokenLogProbs in chunks', [of(a + b, c), of(b, c)], (h, w) =>
       tokenLogProbs(h, w, indices([a + b], b), { chunk: 2 }),
     ),
@@ -126,6 +134,20 @@ export function feedsOf({ inputs, positive }: GraphCase, seed: number): Record<s
   return Object.fromEntries(
     inputs.map(({ name, shape }) => [name, Float32Array.from({ length: sizeOf(shape) }, draw)]),
   );
+}
+
+/** Random codes and scales. */
+function packed(packing: Packing): PackedWeights {
+  const { scheme, out, in: width, block } = packing;
+  const random = new RandomStream('packed', out, width);
+  const codes = Uint8Array.from({ length: (out * width) / 2 }, () => Math.floor(random.uniform() * 256));
+  const scales = Float32Array.from({ length: (out * width) / block }, () => random.uniform() - 0.5);
+  return {
+    packing,
+    codes: constant(codes, [codes.length]),
+    scales: constant(scales, [scales.length]),
+    table: constant(byteTable(scheme), [256, 2]),
+  };
 }
 
 function indices(shape: Shape, bound: number): Value {
