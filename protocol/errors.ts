@@ -556,6 +556,20 @@ export const ERRORS = {
     explain:
       'An adapter folder could not be read: a file or tensor is missing or damaged, a tensor does not fit the model, or adapter_config.json asks for something other than plain LoRA on the projections of a block (DoRA, per-layer ranks, trained embeddings).',
   },
+  EXPORT_RANGE: {
+    exit: 3,
+    what: 'tensor {tensor} holds {value}, which {dtype} cannot hold',
+    fix: 'export with --dtype float32, or bfloat16, which has the range of float32',
+    explain:
+      'A narrower number format ends earlier: float16 at 65504. The value would become an infinity, so nothing is written.',
+  },
+  EXPORT_UNSUPPORTED: {
+    exit: 3,
+    what: '{source} cannot be written as {format}: {problem}',
+    fix: '{hint}',
+    explain:
+      'The format, or the program that reads it, has no way to say what this model or adapter does: an unknown way to split text before tokenisation, a family without a name there. What it would load is not what was trained, so nothing is written.',
+  },
   ADAPTER_OTHER_BASE: {
     exit: 5,
     what: 'the adapter {adapter} was trained on base {base}; {model} is {hash}',

@@ -1,8 +1,9 @@
 /**
- * `prefmesh adapter inspect`: what an adapter folder holds.
+ * `prefmesh adapter inspect`: what an adapter folder holds. `adapter export` has a file of its own.
  */
 import { Command } from 'commander';
 import { inspectAdapter } from '../training/adapterInspection.ts';
+import { adapterExportCommand } from './adapterExport.ts';
 import { openAdapter, openModel } from './modelInput.ts';
 import { showFacts } from './facts.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
@@ -19,7 +20,10 @@ export function adapterCommand(): Command {
     .option('--model <model>', 'the model it must fit')
     .action(inspectFolder);
   addExample(addCommonOptions(inspect), 'prefmesh adapter inspect adapter --model embedded');
-  const command = new Command('adapter').description('Look at adapters.').addCommand(inspect);
+  const command = new Command('adapter')
+    .description('Look at adapters, and take them elsewhere.')
+    .addCommand(inspect)
+    .addCommand(adapterExportCommand());
   return addExample(command, 'prefmesh adapter inspect adapter');
 }
 

@@ -11,6 +11,7 @@ import { basename, dirname } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { TemporaryFile } from '../storage/atomicFile.ts';
+import { tensorBytes } from './tensorBytes.ts';
 
 export type TensorDtype = 'F32' | 'F16' | 'BF16';
 
@@ -139,13 +140,13 @@ export function readTensor(location: TensorLocation): Float32Array {
  * Writes a safetensors file in one dtype. Tensors are stored sorted by name, so equal content gives equal bytes.
  * The file appears whole or not at all.
  *
- * @throws DISK_FULL, STORAGE_FAILED
+ * @throws EXPORT_RANGE for a value that `dtype` cannot hold; DISK_FULL, STORAGE_FAILED
  */
 export async function writeSafetensors(
   file: string,
   tensors: Iterable<NamedTensor>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
-  dtype: 'F32' | 'F16' = 'F32',
+  dtype: TensorDtype = 'F32',
 ): Promise<void> {
   const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
   const header: Record<string, unknown> = { __metadata__: metadata };
@@ -165,16 +166,12 @@ export async function writeSafetensors(
   try {
     await draft.write(length);
     await draft.write(padded);
-    for (const { data } of sorted) await draft.write(bytesOf(dtype === 'F16' ? new Float16Array(data) : data));
+    for (const { name, data } of sorted) await draft.write(tensorBytes(name, data, dtype));
     await draft.publish(file);
   } catch (error) {
     await draft.discard();
     throw error;
   }
-}
-
-function bytesOf(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** Reads `length` bytes into a buffer that starts at offset 0 of its own memory, so that typed views of it align. */

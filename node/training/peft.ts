@@ -12,7 +12,13 @@ import { z } from 'zod';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { fileSize, readJsonFile } from '../model/jsonFile.ts';
-import { readSafetensorsIndex, readTensor, writeSafetensors, type TensorLocation } from '../model/safetensors.ts';
+import {
+  readSafetensorsIndex,
+  readTensor,
+  writeSafetensors,
+  type TensorDtype,
+  type TensorLocation,
+} from '../model/safetensors.ts';
 import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
 import { withAlpha, type Adapter } from './adapter.ts';
 import { adapterVectorLength, adapterVectorTable, projectionPath, TARGET_MODULES } from './adapterVector.ts';
@@ -107,12 +113,14 @@ export interface WriteAdapterOptions {
   readonly baseModel: string;
   /** Facts for the model card, label and value; counts and settings only, never text of pairs. */
   readonly card?: Readonly<Record<string, string | number>>;
+  /** How the tensors are stored; default F32. */
+  readonly dtype?: TensorDtype;
 }
 
 /**
  * Writes an adapter as a PEFT folder, scale folded in. The weights come last, so a folder that has them is whole.
  *
- * @throws DISK_FULL, STORAGE_FAILED
+ * @throws EXPORT_RANGE for a value that `dtype` cannot hold; DISK_FULL, STORAGE_FAILED
  */
 export async function writePeftAdapter(folder: string, adapter: Adapter, options: WriteAdapterOptions): Promise<void> {
   const { rank, vector, table, baseHash } = withAlpha(adapter, adapter.rank);
@@ -141,7 +149,7 @@ export async function writePeftAdapter(folder: string, adapter: Adapter, options
   const readable = { mode: 0o644 };
   await writeFileAtomic(join(folder, ADAPTER_CONFIG), `${JSON.stringify(config, null, 2)}\n`, readable);
   await writeFileAtomic(join(folder, 'README.md'), modelCard(adapter, options), readable);
-  await writeSafetensors(join(folder, ADAPTER_WEIGHTS), tensors, metadata);
+  await writeSafetensors(join(folder, ADAPTER_WEIGHTS), tensors, metadata, options.dtype);
 }
 
 function modelCard(adapter: Adapter, { baseModel, card = {} }: WriteAdapterOptions): string {
