@@ -45,6 +45,7 @@ export async function aggregateBlobs(
     parameters: manifest.aggregation.parameters,
     factor,
     parent: parentBytes,
+    blobs: hashes,
     updates: hashes.map((hash) => path.join(blobs.folder, hash)),
   };
   const blob = size > LIMITS.inlineAggregation.value ? await inThread(task, signal) : await here(task, hashes, blobs);

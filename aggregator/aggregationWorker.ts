@@ -8,6 +8,7 @@ import { aggregateRound } from '../protocol/aggregation/aggregate.ts';
 import type { RuleName } from '../protocol/aggregation/rules.ts';
 import { isPrefmeshError } from '../protocol/errors.ts';
 import type { Factor } from '../protocol/messages.ts';
+import type { Sha256 } from '../protocol/names.ts';
 import { decodeBlob } from '../protocol/tensorBlob.ts';
 import type { FixedPointTensors } from '../protocol/tensorBlob.ts';
 
@@ -17,7 +18,8 @@ export interface AggregationTask {
   readonly factor: Factor;
   /** The parent adapter's blob. */
   readonly parent: Uint8Array;
-  /** Files of the updates' blobs, ascending by hash. */
+  /** The hashes of the updates' blobs, ascending, and their files. */
+  readonly blobs: readonly Sha256[];
   readonly updates: readonly string[];
 }
 
@@ -25,14 +27,14 @@ export type AggregationReply =
   | { readonly ok: true; readonly blob: Uint8Array }
   | { readonly ok: false; readonly outOfRange: { tensor: string; bits: number } | null; readonly problem: string };
 
-function aggregate({ rule, parameters, factor, parent, updates }: AggregationTask): AggregationReply {
+function aggregate({ parent, updates, ...task }: AggregationTask): AggregationReply {
   const read: Iterable<FixedPointTensors> = {
     *[Symbol.iterator]() {
       for (const file of updates) yield decodeBlob(readFileSync(file));
     },
   };
   try {
-    const { blob } = aggregateRound({ rule, parameters, factor, parent: decodeBlob(parent), updates: read });
+    const { blob } = aggregateRound({ ...task, parent: decodeBlob(parent), updates: read });
     return { ok: true, blob };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);

@@ -413,6 +413,22 @@ export const ERRORS = {
     fix: 'fetch it from another peer; the sender is faulty',
     explain: 'A blob has exactly one valid encoding, so that its hash names its value. All else is refused.',
   },
+  NORM_OUTLIER: {
+    exit: 5,
+    what: 'the update is more than ten times as long as is usual in its round',
+    fix: 'train with a lower learning rate or fewer steps',
+    explain:
+      'The robust rule leaves such an update out before it combines the others. The update stands in the receipt as ' +
+      'accepted, for its form was right; that it had no say follows from the other updates.',
+  },
+  EMPTY_UPDATE: {
+    exit: 5,
+    what: 'the update changes next to nothing, measured by what is usual in its round',
+    fix: 'train on pairs that the model can learn from, with a higher learning rate or more steps',
+    explain:
+      'The robust rule leaves out an update whose effect on the model is less than a millionth of the usual one. ' +
+      'Enough of them would make any rule that follows the majority stand still.',
+  },
   NORM_EXCEEDED: {
     exit: 5,
     what: 'an update of norm {norm}, the federation takes at most {bound}',
@@ -479,6 +495,14 @@ export const ERRORS = {
     what: 'there is no update to aggregate',
     fix: 'give at least one update',
     explain: 'The mean of nothing is not defined.',
+  },
+  TOO_FEW_UPDATES: {
+    exit: 5,
+    what: 'rule {rule} needs at least {fewest} updates, and there are {count}',
+    fix: 'give more updates, choose another rule, or lower the share of hostile updates that it must hold against',
+    explain:
+      'A rule that is to hold against hostile updates needs enough honest ones to tell them from. A federation whose ' +
+      'quorum is smaller than its rule needs is refused when it is created.',
   },
   TOO_MANY_UPDATES: {
     exit: 5,

@@ -245,6 +245,11 @@ export const LIMITS = {
     why: 'one search for an aggregator that is gone; known addresses are tried again between two searches',
   },
   leaveWait: { value: 15_000, unit: 'ms', why: 'how long someone who leaves waits to tell the aggregator' },
+  aggregationMemory: {
+    value: 256 * 1024 * KiB,
+    unit: 'bytes',
+    why: 'updates that a rule holds side by side; more are read in stretches, with a pass over all for each',
+  },
   inlineAggregation: {
     value: 4 * 1024 * KiB,
     unit: 'bytes',

@@ -4,7 +4,7 @@
  * of the one before, signed by the same owner.
  */
 import { z } from 'zod';
-import { RULE_NAMES, checkRuleParameters } from './aggregation/rules.ts';
+import { RULE_NAMES, checkRuleParameters, fewestUpdates } from './aggregation/rules.ts';
 import { openDocument, sealDocument } from './documents.ts';
 import type { OpenedDocument } from './documents.ts';
 import type { SealedEnvelope } from './envelope.ts';
@@ -155,6 +155,9 @@ export const manifestSchema = z
     }
     const problem = checkRuleParameters(manifest.aggregation.rule, manifest.aggregation.parameters);
     if (problem !== undefined) refuse('aggregation', problem);
+    else if (manifest.quorum < fewestUpdates(manifest.aggregation.rule, manifest.aggregation.parameters)) {
+      refuse('quorum', `less than the rule ${manifest.aggregation.rule} needs`);
+    }
     if (manifest.update.normBound * 2 ** manifest.update.fixedPointBits >= 2 ** 31) {
       refuse('update', 'a value within normBound does not fit 32 bits at this many fixedPointBits');
     }

@@ -205,16 +205,17 @@ function recompute(
   const accepted = receipt.updates
     .filter(({ verdict }) => verdict === 'accepted')
     .toSorted((a, b) => (a.blob < b.blob ? -1 : 1));
+  for (const { sender, blob } of accepted) {
+    const verdict = admitBlob(bytesOf(blob), blob, terms);
+    if (!verdict.accepted) throw new PrefmeshError('INADMISSIBLE_UPDATE', { sender, code: verdict.problem.code });
+  }
+  const hashes = accepted.map(({ blob }) => blob);
   const updates: Iterable<FixedPointTensors> = {
     *[Symbol.iterator]() {
-      for (const { sender, blob } of accepted) {
-        const verdict = admitBlob(bytesOf(blob), blob, terms);
-        if (!verdict.accepted) throw new PrefmeshError('INADMISSIBLE_UPDATE', { sender, code: verdict.problem.code });
-        yield verdict.update;
-      }
+      for (const hash of hashes) yield decodeBlob(bytesOf(hash));
     },
   };
-  const found = aggregateOrNull({ ...receipt.aggregation, factor: receipt.factor, parent, updates });
+  const found = aggregateOrNull({ ...receipt.aggregation, factor: receipt.factor, parent, blobs: hashes, updates });
   if (found !== receipt.candidate) {
     throw new PrefmeshError('WRONG_AGGREGATE', {
       round: receipt.round,

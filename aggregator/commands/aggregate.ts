@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addCommonOptions, addExample, type CommonOptions } from '../../node/commands/options.ts';
 import { Output } from '../../node/commands/output.ts';
-import { repeatedValue } from '../../node/commands/values.ts';
+import { integerValue, repeatedValue } from '../../node/commands/values.ts';
 import { ADAPTER_WEIGHTS, writePeftAdapter } from '../../node/training/peft.ts';
-import { RULE_NAMES, ruleByName, type RuleName } from '../../protocol/aggregation/rules.ts';
+import { BYZANTINE_SHARE } from '../../protocol/aggregation/byzantine.ts';
+import { checkRuleParameters, RULE_NAMES, ruleByName, type RuleName } from '../../protocol/aggregation/rules.ts';
+import { KEPT_RANK } from '../../protocol/aggregation/svd.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Factor } from '../../protocol/messages.ts';
 import { aggregateFolders } from '../offline/aggregateFolders.ts';
@@ -21,6 +23,8 @@ interface AggregateOptions extends CommonOptions {
   readonly baseAdapter?: string;
   readonly factor?: 'A' | 'B';
   readonly weights?: number[];
+  readonly byzantine?: number;
+  readonly rank?: number;
   readonly fixedPointScale: number;
   readonly out: string;
 }
@@ -28,15 +32,29 @@ interface AggregateOptions extends CommonOptions {
 const DEFAULT_BITS = 24;
 const MOST_BITS = 28;
 
+const countValue = integerValue({ min: 0 });
+const rankValue = integerValue({ min: 1, max: KEPT_RANK.max });
+
 export function aggregateCommand(): Command {
-  const rules = RULE_NAMES.map((name) => `  ${name.padEnd(12)} ${ruleByName(name).label}`).join('\n');
+  const rules = RULE_NAMES.map((name) => `  ${name.padEnd(17)} ${ruleByName(name).label}`).join('\n');
   const command = new Command('aggregate')
     .description(`Combine PEFT adapters exactly as a round would. Rules:\n${rules}`)
     .addOption(new Option('--rule <name>', 'how').choices(RULE_NAMES).makeOptionMandatory())
     .requiredOption('--adapter <folder>', 'an adapter; repeat for each', repeatedValue())
     .option('--base-adapter <folder>', 'combine the differences from this adapter')
-    .addOption(new Option('--factor <name>', 'for alternating: the factor that was trained').choices(['A', 'B']))
-    .option('--weights <numbers>', 'how much each adapter counts, in their order (default: all the same)', weightsValue)
+    .addOption(
+      new Option(
+        '--factor <name>',
+        'the factor that was trained, the other being the same in all; alternating needs it, other rules take both apart without it',
+      ).choices(['A', 'B']),
+    )
+    .option('--byzantine <n>', 'how many adapters a rule that can is to hold against (default: a fifth)', countValue)
+    .option('--rank <n>', 'for svd: rank of the result (default: the largest of the adapters)', rankValue)
+    .option(
+      '--weights <numbers>',
+      'for means: how much each counts, in their order (default: all the same)',
+      weightsValue,
+    )
     .option('--fixed-point-scale <n>', 'values per 1: a power of two, or its exponent', scaleValue, DEFAULT_BITS)
     .requiredOption('--out <folder>', 'where the adapter goes')
     .action((options: AggregateOptions) => aggregate(options));
@@ -56,12 +74,14 @@ async function aggregate(options: AggregateOptions): Promise<void> {
       hint: 'give one weight for each --adapter, in their order',
     });
   }
-  const { inputs, adapter, hash } = await aggregateFolders({
+  const { inputs, adapter, hash, truncatedEnergy } = await aggregateFolders({
     rule,
     adapters,
     base: options.baseAdapter,
     factor: factorFor(options),
-    weights: weights && wholeWeights(weights),
+    parameters: parametersFor(options),
+    rank: options.rank,
+    weights: weights && weightsFor(rule, weights),
     bits: options.fixedPointScale,
   });
   const card = { Rule: rule, Adapters: inputs.filter(({ accepted }) => accepted).length };
@@ -69,7 +89,14 @@ async function aggregate(options: AggregateOptions): Promise<void> {
   const sha256 = createHash('sha256')
     .update(await readFile(join(out, ADAPTER_WEIGHTS)))
     .digest('hex');
-  output.json({ rule, inputs, output: out, sha256, blob_sha256: hash });
+  output.json({
+    rule,
+    inputs,
+    output: out,
+    sha256,
+    blob_sha256: hash,
+    ...(truncatedEnergy === undefined ? {} : { truncated_energy: truncatedEnergy }),
+  });
   const rows = inputs.map(({ adapter: folder, reason, norm }) => {
     return [folder, reason ?? 'accepted', norm === null ? '-' : norm.toPrecision(6)];
   });
@@ -77,13 +104,40 @@ async function aggregate(options: AggregateOptions): Promise<void> {
   output.human(`${ruleByName(rule).label}: written to ${out}, blob ${hash}`);
 }
 
-/** The factor a round of the rule would combine; for a rule that takes turns, the one that was named. */
+/**
+ * The factor a round of the rule would combine. Rules that take turns combine the one that was named; without one, all
+ * but alternating, whose point it is, combine both factors apart.
+ */
 function factorFor({ rule, factor }: AggregateOptions): Factor {
   const takesTurns = ruleByName(rule).factorOf(1) !== 'both';
-  if (takesTurns === (factor !== undefined)) return factor ?? 'both';
+  if (takesTurns && factor === undefined && rule === 'alternating') {
+    throw new PrefmeshError('USAGE', {
+      problem: `rule ${rule} combines one factor, and none is named`,
+      hint: 'say which was trained with --factor A or --factor B',
+    });
+  }
+  if (takesTurns || factor === undefined) return factor ?? 'both';
+  throw new PrefmeshError('USAGE', { problem: `rule ${rule} combines both factors`, hint: 'leave --factor out' });
+}
+
+function parametersFor({ rule, byzantine, rank, adapter }: AggregateOptions): Record<string, number> {
+  const parameters: Record<string, number> = {};
+  if (byzantine !== undefined) parameters[BYZANTINE_SHARE.name] = byzantine / adapter.length;
+  if (rank !== undefined) parameters[KEPT_RANK.name] = rank;
+  const problem = checkRuleParameters(rule, parameters);
+  if (problem === undefined) return parameters;
   throw new PrefmeshError('USAGE', {
-    problem: takesTurns ? `rule ${rule} combines one factor, and none is named` : `rule ${rule} combines both factors`,
-    hint: takesTurns ? 'say which was trained with --factor A or --factor B' : 'leave --factor out',
+    problem: byzantine === undefined ? problem : `${problem}: --byzantine ${byzantine} of ${adapter.length} adapters`,
+    hint: 'leave the option out, or choose a rule and a number that fit',
+  });
+}
+
+/** Weights of the means; the other rules give each adapter one vote. */
+function weightsFor(rule: RuleName, weights: readonly number[]): number[] {
+  if (rule === 'alternating' || rule === 'mean') return wholeWeights(weights);
+  throw new PrefmeshError('USAGE', {
+    problem: `rule ${rule} takes no weights`,
+    hint: 'leave --weights out, or use the rule alternating or mean',
   });
 }
 

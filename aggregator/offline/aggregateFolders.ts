@@ -2,6 +2,7 @@
  * Combining PEFT adapters on disk exactly as a round would: as integers, by a round's rule, from a parent adapter.
  */
 import type { Adapter } from '../../node/training/adapter.ts';
+import { readAdapterConfig } from '../../node/training/peft.ts';
 import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
 import type { RuleName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';
@@ -14,6 +15,7 @@ import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
 import { addDelta, dequantize, factorTable, norm, quantize } from '../../protocol/update.ts';
 import { readAdapterFolder } from './adapterFolder.ts';
 import { weightedMean } from './weightedMean.ts';
+import { withRank } from './withRank.ts';
 
 export interface AggregationRequest {
   readonly rule: RuleName;
@@ -21,10 +23,14 @@ export interface AggregationRequest {
   readonly adapters: readonly string[];
   /** The adapter that the others were trained from: then their differences from it are combined. */
   readonly base?: string | undefined;
+  /** Of the rule; those left out have their defaults. */
+  readonly parameters?: Readonly<Record<string, number>> | undefined;
   /** The factor that a round of the rule combines. */
   readonly factor: Factor;
   /** Whole numbers, one for each adapter; only for rules that are means. */
   readonly weights?: readonly number[] | undefined;
+  /** Rank of the result, for the rule that factors again; the largest of the inputs if absent. */
+  readonly rank?: number | undefined;
   /** Values are integers times 2^-bits. */
   readonly bits: number;
 }
@@ -43,6 +49,8 @@ export interface AggregatedFolders {
   readonly adapter: Adapter;
   /** SHA-256 of the adapter's blob: what a round's receipt would name it by. */
   readonly hash: Sha256;
+  /** For the rule that factors again: the share of the mean that did not fit the rank. */
+  readonly truncatedEnergy: number | undefined;
 }
 
 /**
@@ -53,27 +61,66 @@ export interface AggregatedFolders {
  */
 export async function aggregateFolders(request: AggregationRequest): Promise<AggregatedFolders> {
   const { rule, base, factor, bits } = request;
-  const form = await readAdapterFolder(base ?? request.adapters[0]!);
+  const rank = rule === 'svd' ? await workingRank(request) : undefined;
+  const open = async (folder: string): Promise<Adapter> => {
+    const adapter = await readAdapterFolder(folder);
+    return rank === undefined ? adapter : withRank(adapter, rank);
+  };
+  const form = await open(base ?? request.adapters[0]!);
   const zero = base === undefined;
   const parent = quantize(zero ? withoutFactor(form, factor) : form.vector, form.table, bits);
   const inputs: AggregationInput[] = [];
-  const updates: { tensors: FixedPointTensors; blob: Sha256; weight: number }[] = [];
+  const updates: { tensors: FixedPointTensors; blob: Sha256; weight: number; input: number }[] = [];
   for (const [index, folder] of request.adapters.entries()) {
-    const read = await readUpdate(folder, form, { parent, factor, bits, zero });
+    const read = await readUpdate(folder, open, form, { parent, factor, bits, zero });
     if (isPrefmeshError(read)) {
       inputs.push({ adapter: folder, accepted: false, reason: read.code, norm: null });
       continue;
     }
     inputs.push({ adapter: folder, accepted: true, reason: null, norm: norm(read) });
-    updates.push({ tensors: read, blob: sha256(encodeBlob(read)), weight: request.weights?.[index] ?? 1 });
+    updates.push({
+      tensors: read,
+      blob: sha256(encodeBlob(read)),
+      weight: request.weights?.[index] ?? 1,
+      input: index,
+    });
   }
   if (updates.length === 0) throw new PrefmeshError('NO_UPDATES', {});
   updates.sort((a, b) => (a.blob < b.blob ? -1 : 1));
-  const combined = request.weights
-    ? weighted(parent, factor, updates)
-    : aggregateRound({ rule, parameters: {}, factor, parent, updates: updates.map(({ tensors }) => tensors) }).adapter;
-  const vector = dequantize(combined, form.table, form.vector.length);
-  return { inputs, adapter: { ...form, vector }, hash: sha256(encodeBlob(combined)) };
+  if (request.weights) return finished(weighted(parent, factor, updates));
+  const combined = aggregateRound({
+    rule,
+    parameters: request.parameters ?? {},
+    factor,
+    parent,
+    blobs: updates.map(({ blob }) => blob),
+    updates: updates.map(({ tensors }) => tensors),
+  });
+  for (const { blob, input } of updates) {
+    const reason = combined.leftOut.get(blob);
+    if (reason !== undefined) inputs[input] = { ...inputs[input]!, accepted: false, reason };
+  }
+  return { ...finished(combined.adapter), truncatedEnergy: combined.truncatedEnergy };
+
+  function finished(result: FixedPointTensors): AggregatedFolders {
+    const adapter = { ...form, vector: dequantize(result, form.table, form.vector.length) };
+    return {
+      inputs,
+      adapter: rank === undefined ? adapter : withRank(adapter, request.rank ?? rank),
+      hash: sha256(encodeBlob(result)),
+      truncatedEnergy: undefined,
+    };
+  }
+}
+
+/** The rank that holds all adapters and the result. */
+async function workingRank({ adapters, base, rank = 1 }: AggregationRequest): Promise<number> {
+  let largest = rank;
+  for (const folder of base === undefined ? adapters : [base, ...adapters]) {
+    const config = await readAdapterConfig(folder).catch(() => null); // says so itself when it is read as a whole
+    largest = Math.max(largest, config?.rank ?? 0);
+  }
+  return largest;
 }
 
 /** The vector with zeros in place of the factor that is combined: what a round without a base starts from. */
@@ -96,11 +143,12 @@ interface UpdateTerms {
 /** What an adapter changes of the parent, or why a round would refuse it. */
 async function readUpdate(
   folder: string,
+  open: (folder: string) => Promise<Adapter>,
   form: Adapter,
   { parent, factor, bits, zero }: UpdateTerms,
 ): Promise<FixedPointTensors | PrefmeshError> {
   try {
-    const adapter = await readAdapterFolder(folder);
+    const adapter = await open(folder);
     checkSameTable(adapter.table, form.table);
     const whole = quantize(adapter.vector, adapter.table, bits);
     checkOtherFactor(folder, whole, parent, factor);

@@ -1,4 +1,7 @@
 /** A round's result: the adapter that its updates make of its parent. Anyone with the blobs gets the same bytes. */
+import { PrefmeshError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 import type { Factor } from '../messages.ts';
 import { sha256 } from '../names.ts';
 import type { Sha256 } from '../names.ts';
@@ -14,11 +17,17 @@ export interface RoundToAggregate {
   readonly factor: Factor;
   /** The whole adapter before the round. */
   readonly parent: FixedPointTensors;
-  /**
-   * The accepted updates in ascending order of their blobs' hashes. May decode each when it is asked for, and may be
-   * asked for more than one pass.
-   */
+  /** The hashes of the accepted updates' blobs, ascending. */
+  readonly blobs: readonly Sha256[];
+  /** The updates in that order. May decode each when it is asked for, and is asked for more than one pass. */
   readonly updates: Iterable<FixedPointTensors>;
+}
+
+/** Updates at hand, as `aggregateRound` takes them. */
+export function inOrderOfHash(updates: readonly FixedPointTensors[]): Pick<RoundToAggregate, 'blobs' | 'updates'> {
+  const named = updates.map((update) => ({ update, blob: sha256(encodeBlob(update)) }));
+  named.sort((a, b) => (a.blob < b.blob ? -1 : 1));
+  return { blobs: named.map(({ blob }) => blob), updates: named.map(({ update }) => update) };
 }
 
 export interface AggregatedAdapter {
@@ -26,10 +35,24 @@ export interface AggregatedAdapter {
   /** The adapter's blob, and its name. */
   readonly blob: Uint8Array;
   readonly hash: Sha256;
+  /** Accepted updates that the rule gave no say, by their blobs, and why. */
+  readonly leftOut: ReadonlyMap<Sha256, ErrorCode>;
+  /** For rules that factor again: the share of the mean, in squared singular values, that did not fit the rank. */
+  readonly truncatedEnergy: number | undefined;
 }
 
-/** Throws NO_UPDATES, TOO_MANY_UPDATES, WRONG_TENSOR_TABLE, OUT_OF_RANGE. */
-export function aggregateRound({ rule, parameters, factor, parent, updates }: RoundToAggregate): AggregatedAdapter {
+/** Throws NO_UPDATES, TOO_FEW_UPDATES, TOO_MANY_UPDATES, WRONG_TENSOR_TABLE, OUT_OF_RANGE. */
+export function aggregateRound({
+  rule,
+  factor,
+  parent,
+  blobs,
+  updates,
+  ...round
+}: RoundToAggregate): AggregatedAdapter {
+  const parameters = resolveParameters(rule, round.parameters);
+  const { aggregate, fewest } = ruleByName(rule);
+  checkCount(blobs.length, rule, fewest(parameters));
   const table = factorTable(parent.table, factor);
   const checked: Iterable<Int32Array> = {
     *[Symbol.iterator]() {
@@ -40,14 +63,32 @@ export function aggregateRound({ rule, parameters, factor, parent, updates }: Ro
       }
     },
   };
-  const values = ruleByName(rule).aggregate({
+  const {
+    values,
+    leftOut = new Map<number, ErrorCode>(),
+    truncatedEnergy,
+  } = aggregate({
     updates: checked,
+    count: blobs.length,
     length: tableValueCount(table),
+    table,
     parent,
     factor,
-    parameters: resolveParameters(rule, parameters),
+    seed: sha256(Buffer.from(blobs.join())),
+    parameters,
   });
   const adapter = addDelta(parent, { bits: parent.bits, table, values });
   const blob = encodeBlob(adapter);
-  return { adapter, blob, hash: sha256(blob) };
+  return { adapter, blob, hash: sha256(blob), leftOut: named(leftOut, blobs), truncatedEnergy };
+}
+
+function named(places: ReadonlyMap<number, ErrorCode>, blobs: readonly Sha256[]): Map<Sha256, ErrorCode> {
+  return new Map([...places].map(([place, code]) => [blobs[place]!, code]));
+}
+
+function checkCount(count: number, rule: RuleName, fewest: number): void {
+  if (count === 0) throw new PrefmeshError('NO_UPDATES', {});
+  if (count < fewest) throw new PrefmeshError('TOO_FEW_UPDATES', { rule, count, fewest });
+  const limit = LIMITS.participants.value;
+  if (count > limit) throw new PrefmeshError('TOO_MANY_UPDATES', { limit });
 }

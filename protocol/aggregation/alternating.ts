@@ -11,11 +11,12 @@
  * Source: RoLoRA, "Robust Federated Finetuning of LLMs via Alternating Optimization of LoRA" (arXiv 2502.01755).
  */
 import { exactMean } from './exactMean.ts';
-import type { AggregationRule } from './rule.ts';
+import { alternatingFactor, one, type AggregationRule } from './rule.ts';
 
 export const alternating: AggregationRule = {
   label: 'alternating factors: the exact mean of the products',
-  factorOf: (round) => (round % 2 === 1 ? 'B' : 'A'),
+  factorOf: alternatingFactor,
   parameters: [],
-  aggregate: ({ updates, length }) => exactMean(updates, length),
+  fewest: one,
+  aggregate: ({ updates, length }) => ({ values: exactMean(updates, length) }),
 };

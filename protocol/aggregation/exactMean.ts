@@ -7,6 +7,7 @@
  */
 import { PrefmeshError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import { divideHalfAwayFromZero } from './rounding.ts';
 
 /** @param length number of values of every vector. Throws NO_UPDATES without a vector, TOO_MANY_UPDATES above 2^10. */
 export function exactMean(vectors: Iterable<Int32Array>, length: number): Int32Array {
@@ -26,10 +27,4 @@ export function exactMean(vectors: Iterable<Int32Array>, length: number): Int32A
 
 function addTo(sums: Float64Array, vector: Int32Array): void {
   for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + vector[i]!;
-}
-
-/** sum / count for an integer |sum| < 2^43 and 1 <= count <= 2^10: the float64 quotient is then never off by one. */
-export function divideHalfAwayFromZero(sum: number, count: number): number {
-  const magnitude = Math.floor((2 * Math.abs(sum) + count) / (2 * count));
-  return sum < 0 ? -magnitude : magnitude;
 }

@@ -9,11 +9,12 @@
  * (arXiv 2410.09432).
  */
 import { exactMean } from './exactMean.ts';
-import type { AggregationRule } from './rule.ts';
+import { one, type AggregationRule } from './rule.ts';
 
 export const mean: AggregationRule = {
   label: 'baseline: both factors averaged apart, which is not the mean of the products',
   factorOf: () => 'both',
   parameters: [],
-  aggregate: ({ updates, length }) => exactMean(updates, length),
+  fewest: one,
+  aggregate: ({ updates, length }) => ({ values: exactMean(updates, length) }),
 };

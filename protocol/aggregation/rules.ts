@@ -1,9 +1,30 @@
 /** The rules by name. A new rule is one file and one line here. */
 import type { AggregationRule } from './rule.ts';
 import { alternating } from './alternating.ts';
+import { centredClipping } from './centredClipping.ts';
+import { clippedMean } from './clippedMean.ts';
+import { geometricMedian } from './geometricMedian.ts';
+import { krum } from './krum.ts';
 import { mean } from './mean.ts';
+import { median } from './median.ts';
+import { multiKrum } from './multiKrum.ts';
+import { robust } from './robust.ts';
+import { svd } from './svd.ts';
+import { trimmedMean } from './trimmedMean.ts';
 
-export const RULES = { alternating, mean } as const satisfies Record<string, AggregationRule>;
+export const RULES = {
+  robust,
+  alternating,
+  mean,
+  svd,
+  'clipped-mean': clippedMean,
+  median,
+  'trimmed-mean': trimmedMean,
+  krum,
+  'multi-krum': multiKrum,
+  'geometric-median': geometricMedian,
+  'centred-clipping': centredClipping,
+} as const satisfies Record<string, AggregationRule>;
 
 export type RuleName = keyof typeof RULES;
 
@@ -24,6 +45,11 @@ export function checkRuleParameters(name: RuleName, values: Readonly<Record<stri
     }
   }
   return undefined;
+}
+
+/** Fewest updates that a rule with these parameters can combine. */
+export function fewestUpdates(name: RuleName, values: Readonly<Record<string, number>>): number {
+  return ruleByName(name).fewest(resolveParameters(name, values));
 }
 
 /** A rule's parameters with the defaults of those that the manifest leaves out. */

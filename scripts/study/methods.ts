@@ -6,7 +6,7 @@ import { type Learner, type StartingPoint, trainAlone } from '../../aggregator/d
 import { adapterVectorLength } from '../../node/training/adapterVector.ts';
 import { roundSeed, trainLocalRound } from '../../node/training/localRound.ts';
 import type { LogProbs } from '../../node/training/metrics.ts';
-import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
+import { aggregateRound, inOrderOfHash } from '../../protocol/aggregation/aggregate.ts';
 import { ruleByName, type RuleName } from '../../protocol/aggregation/rules.ts';
 import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
 import { dequantize, quantize } from '../../protocol/update.ts';
@@ -54,7 +54,7 @@ export async function runRounds(
       );
       updates.push(quantize(delta, entries, FIXED_POINT_BITS));
     }
-    global = aggregateRound({ rule, parameters: {}, factor, parent: global, updates }).adapter;
+    global = aggregateRound({ rule, parameters: {}, factor, parent: global, ...inOrderOfHash(updates) }).adapter;
   }
   return global;
 }

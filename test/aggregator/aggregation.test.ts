@@ -9,7 +9,7 @@ import { BlobStore } from '../../node/storage/blobs.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { roundNumber, sha256 } from '../../protocol/names.ts';
-import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
+import { aggregateRound, inOrderOfHash } from '../../protocol/aggregation/aggregate.ts';
 import { receiptOf, signReceipt } from '../../protocol/receipt.ts';
 import { initialState, type PublishedRound } from '../../protocol/roundState.ts';
 import { encodeBlob, type FixedPointTensors } from '../../protocol/tensorBlob.ts';
@@ -60,7 +60,7 @@ describe('a round over stored blobs', function () {
       parameters: {},
       factor: 'B',
       parent: initialAdapter,
-      updates,
+      ...inOrderOfHash(updates),
     });
     assert.equal(hash, expected.hash);
     assert.deepEqual(await blobs.read(hash), expected.blob);
@@ -81,7 +81,13 @@ describe('a round over stored blobs', function () {
     const updates = [large(1, [table[1]!]), large(4, [table[1]!])];
     assert.ok(updates.length * 4 * side * side > LIMITS.inlineAggregation.value, 'not large enough for a thread');
     const hash = await aggregateBlobs(await effectOf(parent, updates), { manifest, blobs }, signal);
-    const expected = aggregateRound({ rule: 'alternating', parameters: {}, factor: 'B', parent, updates });
+    const expected = aggregateRound({
+      rule: 'alternating',
+      parameters: {},
+      factor: 'B',
+      parent,
+      ...inOrderOfHash(updates),
+    });
     assert.equal(hash, expected.hash);
 
     const overflow = [large(2 ** 31 - 1, [table[1]!])];

@@ -97,7 +97,64 @@ describe('adapters combined on disk', () => {
     const weighted = await aggregateFolders({ ...request, weights: [3, 1] });
     assert.equal(valueOf(weighted.adapter, 'B'), 0.5 + (3 * 0.5 - 0.25) / 4);
   });
+
+  it('are combined exactly with different ranks, as the mean of their products', async () => {
+    const random = (rank: number, seed: number) => {
+      const adapter = initialAdapter(checkpoint.config, { ...LAYOUT, rank }, rank, seed);
+      return { ...adapter, vector: adapter.vector.map((value, i) => value || Math.sin(seed + i) / 8) };
+    };
+    const two = random(2, 1);
+    const three = random(3, 2);
+    const adapters = [await write('rank two', two), await write('rank three', three)];
+    const { adapter, inputs, truncatedEnergy } = await aggregateFolders({
+      rule: 'svd',
+      adapters,
+      factor: 'both',
+      rank: 5,
+      bits: BITS,
+    });
+    assert.deepEqual(
+      inputs.map(({ accepted }) => accepted),
+      [true, true],
+    );
+    assert.equal(adapter.rank, 5);
+    const [p, q, found] = [two, three, adapter].map(firstProduct);
+    for (const [i, value] of found!.entries()) {
+      assert.ok(Math.abs(value - (p![i]! + q![i]!) / 2) <= 1e-4, `${value} is not ${(p![i]! + q![i]!) / 2}`);
+    }
+    assert.ok(truncatedEnergy! < 1e-9);
+    const cut = await aggregateFolders({ rule: 'svd', adapters, factor: 'both', bits: BITS });
+    assert.equal(cut.adapter.rank, 3);
+    assert.ok(cut.truncatedEnergy! > 0.001);
+  });
+
+  it('say which of them a robust rule gave no say', async () => {
+    const values = [0.5, 0.52, 0.48, 0.51, 0.49, 40];
+    const adapters: string[] = [];
+    for (const [i, value] of values.entries()) adapters.push(await written(`voter ${i}`, 'B', value));
+    const { inputs, adapter } = await aggregateFolders({ rule: 'robust', adapters, factor: 'B', bits: BITS });
+    assert.deepEqual(
+      inputs.map(({ reason }) => reason),
+      [null, null, null, null, null, 'NORM_OUTLIER'],
+    );
+    assert.ok(Math.abs(valueOf(adapter, 'B') - 0.5) < 0.02);
+  });
 });
+
+/** B·A of the first projection, row-major. */
+function firstProduct({ table, vector, rank }: Adapter): number[] {
+  const a = table.find(({ factor }) => factor === 'A')!;
+  const b = table.find(({ factor, name }) => factor === 'B' && name === a.name.replace('lora_A', 'lora_B'))!;
+  const [rows, columns] = [b.shape[0], a.shape[1]];
+  return Array.from({ length: rows * columns }, (_, at) => {
+    let sum = 0;
+    for (let k = 0; k < rank; k++) {
+      const left = vector[b.offset + Math.floor(at / columns) * rank + k]!;
+      sum += left * vector[a.offset + k * columns + (at % columns)]!;
+    }
+    return sum;
+  });
+}
 
 describe('the weighted mean', () => {
   it('is the exact quotient, rounded half away from zero', () => {

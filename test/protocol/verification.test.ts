@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
+import { aggregateRound, inOrderOfHash } from '../../protocol/aggregation/aggregate.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { Identity } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -82,7 +82,7 @@ function playRound(root: number): Extract<FederationState, { phase: 'published' 
     parameters: {},
     factor: 'B',
     parent: initialAdapter,
-    updates: updates.map(({ update }) => update),
+    ...inOrderOfHash(updates.map(({ update }) => update)),
   });
   keep(blob);
   const round = roundNumber(1);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { aggregateRound } from '../../../protocol/aggregation/aggregate.ts';
-import { divideHalfAwayFromZero, exactMean } from '../../../protocol/aggregation/exactMean.ts';
+import { aggregateRound, inOrderOfHash } from '../../../protocol/aggregation/aggregate.ts';
+import { exactMean } from '../../../protocol/aggregation/exactMean.ts';
+import { divideHalfAwayFromZero } from '../../../protocol/aggregation/rounding.ts';
 import { checkRuleParameters, ruleByName, RULE_NAMES } from '../../../protocol/aggregation/rules.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
 import type { Factor } from '../../../protocol/messages.ts';
@@ -98,7 +99,7 @@ describe('rules', () => {
 
 describe('a round', () => {
   const round = (updates: FixedPointTensors[], factor: Factor = 'B') =>
-    aggregateRound({ rule: 'alternating', parameters: {}, factor, parent: initialAdapter, updates });
+    aggregateRound({ rule: 'alternating', parameters: {}, factor, parent: initialAdapter, ...inOrderOfHash(updates) });
 
   it('adds the mean of the updates to the parent, exactly', () => {
     const { adapter, blob, hash } = round([exampleUpdate(0.25), exampleUpdate(0.5), exampleUpdate(0)]);
@@ -128,7 +129,7 @@ describe('a round', () => {
         parameters: {},
         factor,
         parent: initialAdapter,
-        updates: [exampleUpdate(change, factor)],
+        ...inOrderOfHash([exampleUpdate(change, factor)]),
       }).adapter;
     const meanOfProducts = (factor: Factor) => {
       const [first, second] = [product(participant(0.5, factor)), product(participant(-0.25, factor))];
@@ -141,7 +142,7 @@ describe('a round', () => {
       parameters: {},
       factor: 'both',
       parent: initialAdapter,
-      updates: updates('both'),
+      ...inOrderOfHash(updates('both')),
     });
     assert.notDeepEqual(product(both.adapter), meanOfProducts('both'));
   });

@@ -3,7 +3,7 @@
  * with `node test/protocol/golden/write.ts`; if a test finds them different, the wire format has changed, and peers
  * of the version before can no longer be understood.
  */
-import { aggregateRound } from '../../../protocol/aggregation/aggregate.ts';
+import { aggregateRound, inOrderOfHash } from '../../../protocol/aggregation/aggregate.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
 import type { SealedEnvelope } from '../../../protocol/envelope.ts';
 import { decodeEnvelope } from '../../../protocol/envelope.ts';
@@ -53,7 +53,7 @@ export function goldenVectors(): GoldenVectors {
     ...exampleManifest().aggregation,
     factor: 'B',
     parent: initialAdapter,
-    updates: updates.map(({ update }) => update),
+    ...inOrderOfHash(updates.map(({ update }) => update)),
   });
   const listed: ReceivedUpdate[] = updates.map(({ sender, blob, message }) => ({
     sender: sender.id,

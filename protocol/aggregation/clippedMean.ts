@@ -1,0 +1,41 @@
+/**
+ * Norm clipping: every update longer than the median of all lengths is shortened to it, then the plain mean. Lengths
+ * are those of the products B·A. Bounds what one update can do; it does not find hostile ones.
+ *
+ * Source: Sun et al. 2019, "Can you really backdoor federated learning?" (arXiv 1911.07963), with the median in place
+ * of a fixed bound. Memory does not grow with the number of updates.
+ */
+import { exactMean } from './exactMean.ts';
+import { productNorms } from './productMetric.ts';
+import { roundHalfAwayFromZero } from './rounding.ts';
+import { alternatingFactor, one, type AggregationRule, type RuleInputs } from './rule.ts';
+import { twiceTheMedian } from './selection.ts';
+
+export const clippedMean: AggregationRule = {
+  label: 'the mean of the updates, each shortened to the median length',
+  factorOf: alternatingFactor,
+  parameters: [],
+  fewest: one,
+  aggregate: (inputs) => ({
+    values: exactMean(clipped(inputs, clippingFactors(productNorms(inputs))), inputs.length),
+  }),
+};
+
+/** `min(1, median / norm)` of each norm; 1 where the norm is zero. */
+export function clippingFactors(norms: Float64Array): Float64Array {
+  const bound = twiceTheMedian(norms.slice(), norms.length) / 2;
+  return norms.map((norm) => (norm > bound ? bound / norm : 1));
+}
+
+/** The updates times their factors, rounded to whole numbers. */
+export function clipped({ updates }: Pick<RuleInputs, 'updates'>, factors: Float64Array): Iterable<Int32Array> {
+  return {
+    *[Symbol.iterator]() {
+      let n = 0;
+      for (const values of updates) {
+        const factor = factors[n++]!;
+        yield factor === 1 ? values : values.map((value) => roundHalfAwayFromZero(value * factor));
+      }
+    },
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * How large an update is by what it does to the model, and how far two are apart.
+ *
+ * A LoRA pair changes a weight by B·A, so the same change of B weighs more where A is large. With one factor the same
+ * for all updates, lengths of products need no product: in a round that sends B, with A·Aᵀ = L·Lᵀ (Cholesky),
+ *
+ *   ‖(B_i − B_j)·A‖ = ‖(B_i − B_j)·L‖        and where A is sent, with Bᵀ·B = L·Lᵀ,   ‖B·(A_i − A_j)‖ = ‖Lᵀ·(A_i − A_j)‖
+ *
+ * (Frobenius norms). `whiten` does that multiplication by the r × r matrix L, tensor by tensor; after it, plain lengths
+ * are lengths of products. An update of both factors changes the product in no such linear way: it is measured as it
+ * is, which only the labelled baselines do.
+ *
+ * Everything is float64 with + − · / √ in a fixed order, hence the same on every machine.
+ */
+import type { TensorShape } from '../tensorBlob.ts';
+import { valueCount } from '../tensorBlob.ts';
+import { factorOfTensor } from '../update.ts';
+import type { RuleInputs } from './rule.ts';
+
+/** A pivot this small against the largest diagonal element counts as zero: the factor has a lower rank there. */
+const SINGULAR = 1e-12;
+
+export interface WhitenedTensor {
+  /** Where the tensor's values begin in an update, and how many there are. */
+  readonly start: number;
+  readonly size: number;
+  /** Vectors of `rank` values that L is applied to: rows of a B, columns of an A. */
+  readonly vectors: number;
+  readonly rank: number;
+  /** Distance, within the tensor, from one value of a vector to the next, and from one vector to the next. */
+  readonly step: number;
+  readonly stride: number;
+  /** L, `[rank, rank]` row-major, lower triangular; null for the identity. */
+  readonly root: Float64Array | null;
+}
+
+/** The tensors of an update in order, each with what turns its lengths into lengths of products. */
+export function whitenedTensors({ table, parent, factor }: RuleInputs): WhitenedTensor[] {
+  const partners = factor === 'both' ? undefined : partnersOf(parent.table);
+  let start = 0;
+  return table.map((tensor) => {
+    const size = valueCount(tensor);
+    const [rows = 1, columns = size] = tensor.shape;
+    const place = { start, size };
+    start += size;
+    const partner = partners?.get(otherFactor(tensor.name));
+    if (partner === undefined) return { ...place, vectors: rows, rank: columns, step: 1, stride: columns, root: null };
+    const scale = 2 ** -parent.bits;
+    const values = parent.values.subarray(partner.start, partner.start + valueCount(partner.tensor));
+    if (factor === 'B') {
+      const root = cholesky(gramOfRows(values, partner.tensor.shape, scale), columns);
+      return { ...place, vectors: rows, rank: columns, step: 1, stride: columns, root };
+    }
+    const root = cholesky(gramOfColumns(values, partner.tensor.shape, scale), rows);
+    return { ...place, vectors: columns, rank: rows, step: columns, stride: 1, root };
+  });
+}
+
+/**
+ * One vector of a tensor times L: `out[j] = Σ_{i >= j} x[i] · L[i, j]`, where `x[i]` is `values[at + i · step]`.
+ * `out` holds at least `rank` numbers.
+ */
+export function whitenVector(
+  values: ArrayLike<number>,
+  at: number,
+  { rank, step, root }: WhitenedTensor,
+  out: Float64Array,
+): void {
+  if (root === null) {
+    for (let i = 0; i < rank; i++) out[i] = values[at + i * step]!;
+    return;
+  }
+  for (let j = 0; j < rank; j++) {
+    let sum = 0;
+    for (let i = j; i < rank; i++) sum += values[at + i * step]! * root[i * rank + j]!;
+    out[j] = sum;
+  }
+}
+
+/** Norms of the updates' products, in the order of the updates, in units of 2^-bits. One pass. */
+export function productNorms(inputs: RuleInputs): Float64Array {
+  const tensors = whitenedTensors(inputs);
+  const norms = new Float64Array(inputs.count);
+  let n = 0;
+  for (const values of inputs.updates) norms[n++] = Math.sqrt(squaredLength(values, tensors));
+  return norms;
+}
+
+function squaredLength(values: Int32Array, tensors: readonly WhitenedTensor[]): number {
+  let squares = 0;
+  for (const tensor of tensors) {
+    const out = new Float64Array(tensor.rank);
+    for (let v = 0; v < tensor.vectors; v++) {
+      whitenVector(values, tensor.start + v * tensor.stride, tensor, out);
+      for (const value of out) squares += value * value;
+    }
+  }
+  return squares;
+}
+
+function partnersOf(table: readonly TensorShape[]): Map<string, { tensor: TensorShape; start: number }> {
+  const partners = new Map<string, { tensor: TensorShape; start: number }>();
+  let start = 0;
+  for (const tensor of table) {
+    partners.set(tensor.name, { tensor, start });
+    start += valueCount(tensor);
+  }
+  return partners;
+}
+
+function otherFactor(name: string): string {
+  return factorOfTensor(name) === 'A' ? name.replace('.lora_A.', '.lora_B.') : name.replace('.lora_B.', '.lora_A.');
+}
+
+/** `A·Aᵀ` of `[rank, width]`. */
+function gramOfRows(values: Int32Array, shape: readonly number[], scale: number): Float64Array {
+  const [rank, width] = shape as [number, number];
+  const gram = new Float64Array(rank * rank);
+  for (let i = 0; i < rank; i++) {
+    for (let j = 0; j <= i; j++) {
+      let sum = 0;
+      for (let k = 0; k < width; k++) sum += values[i * width + k]! * scale * (values[j * width + k]! * scale);
+      gram[i * rank + j] = gram[j * rank + i] = sum;
+    }
+  }
+  return gram;
+}
+
+/** `Bᵀ·B` of `[height, rank]`. */
+function gramOfColumns(values: Int32Array, shape: readonly number[], scale: number): Float64Array {
+  const [height, rank] = shape as [number, number];
+  const gram = new Float64Array(rank * rank);
+  for (let k = 0; k < height; k++) {
+    for (let i = 0; i < rank; i++) {
+      const value = values[k * rank + i]! * scale;
+      for (let j = 0; j <= i; j++) gram[i * rank + j]! += value * (values[k * rank + j]! * scale);
+    }
+  }
+  for (let i = 0; i < rank; i++) for (let j = 0; j < i; j++) gram[j * rank + i] = gram[i * rank + j]!;
+  return gram;
+}
+
+/** The lower triangular L with `L·Lᵀ = gram`; a column of zeros where the matrix is singular. */
+function cholesky(gram: Float64Array, rank: number): Float64Array {
+  const root = new Float64Array(rank * rank);
+  let largest = 0;
+  for (let i = 0; i < rank; i++) largest = Math.max(largest, gram[i * rank + i]!);
+  for (let j = 0; j < rank; j++) {
+    let pivot = gram[j * rank + j]!;
+    for (let k = 0; k < j; k++) pivot -= root[j * rank + k]! * root[j * rank + k]!;
+    if (!(pivot > SINGULAR * largest)) continue;
+    const diagonal = Math.sqrt(pivot);
+    root[j * rank + j] = diagonal;
+    for (let i = j + 1; i < rank; i++) {
+      let sum = gram[i * rank + j]!;
+      for (let k = 0; k < j; k++) sum -= root[i * rank + k]! * root[j * rank + k]!;
+      root[i * rank + j] = sum / diagonal;
+    }
+  }
+  return root;
+}

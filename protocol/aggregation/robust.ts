@@ -1,0 +1,80 @@
+/**
+ * The default against hostile updates: leave out those whose length is out of all proportion, shorten every update to the median length, replace each by the mean of its
+ * n − f nearest, then in every coordinate the mean without the f lowest and highest. With three or four updates, the
+ * coordinate-wise median of the shortened ones, which tolerates one but promises nothing; with fewer, no result.
+ *
+ * Lengths and distances are those of the products B·A, distances estimated from sketches. All sums are exact integers
+ * and the one division is the last step, so mixing and trimming cost no rounding: a mixed value is kept as the sum of
+ * the n − f values that it is the mean of.
+ *
+ * Bounds the influence of at most the declared share of updates. It cannot tell a wrong preference from a different
+ * one: see docs/reference/robustness.md.
+ */
+import { blocks, type Block } from './blocks.ts';
+import { byzantineCount, BYZANTINE_SHARE } from './byzantine.ts';
+import { clipped, clippingFactors } from './clippedMean.ts';
+import { coordinateMedian } from './median.ts';
+import { furthestNeighbours } from './nearestNeighbours.ts';
+import { outliers, without } from './outliers.ts';
+import { productNorms } from './productMetric.ts';
+import { divideHalfAwayFromZero } from './rounding.ts';
+import { alternatingFactor, type AggregationRule, type RuleInputs } from './rule.ts';
+import { sumOfMiddle } from './selection.ts';
+
+/** Below it there is no majority to go by. */
+const FEWEST = 3;
+/** From here on one hostile update in five leaves a majority after trimming. */
+const FEWEST_FOR_MIXING = 5;
+
+export const robust: AggregationRule = {
+  label: 'updates shortened to the median length, mixed with their neighbours, and trimmed in every coordinate',
+  factorOf: alternatingFactor,
+  parameters: [BYZANTINE_SHARE],
+  fewest: () => FEWEST,
+  aggregate(inputs) {
+    const norms = productNorms(inputs);
+    const leftOut = outliers(inputs, norms);
+    const kept = without(inputs, leftOut);
+    const factors = clippingFactors(norms.filter((_, i) => !leftOut.has(i)));
+    const shortened = { ...kept, updates: clipped(kept, factors) };
+    const values = kept.count < FEWEST_FOR_MIXING ? coordinateMedian(shortened) : mixedAndTrimmed(shortened);
+    return { values, leftOut };
+  },
+};
+
+function mixedAndTrimmed(inputs: RuleInputs): Int32Array {
+  const { count, length, parameters } = inputs;
+  const f = byzantineCount(parameters, count);
+  const furthest = furthestNeighbours(inputs, f);
+  const result = new Int32Array(length);
+  for (const block of blocks(inputs)) trimBlock(result, block, furthest, f);
+  return result;
+}
+
+/** Coordinates that are mixed at once: `count` such stretches fit into the processor's cache. */
+const STRETCH = 256;
+
+function trimBlock(result: Int32Array, { start, slices }: Block, furthest: readonly number[][], f: number): void {
+  const count = slices.length;
+  const length = slices[0]!.length;
+  const mixed = slices.map(() => new Float64Array(STRETCH));
+  const total = new Float64Array(STRETCH);
+  const column = new Float64Array(count);
+  for (let from = 0; from < length; from += STRETCH) {
+    const width = Math.min(STRETCH, length - from);
+    total.fill(0);
+    for (const slice of slices) for (let i = 0; i < width; i++) total[i]! += slice[from + i]!;
+    for (const [n, far] of furthest.entries()) {
+      const sum = mixed[n]!;
+      sum.set(total);
+      for (const other of far) {
+        const slice = slices[other]!;
+        for (let i = 0; i < width; i++) sum[i]! -= slice[from + i]!;
+      }
+    }
+    for (let i = 0; i < width; i++) {
+      for (let n = 0; n < count; n++) column[n] = mixed[n]![i]!;
+      result[start + from + i] = divideHalfAwayFromZero(sumOfMiddle(column, count, f), (count - f) * (count - 2 * f));
+    }
+  }
+}
