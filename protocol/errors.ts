@@ -248,6 +248,13 @@ export const ERRORS = {
     explain:
       'Before a device other than the CPU is used, a small training step runs on it and is compared with a plain evaluation. Some drivers and kernels are silently wrong; training on them would neither fail nor learn, so the device is refused.',
   },
+  DEVICE_UNAVAILABLE: {
+    exit: 2,
+    what: 'device {device} cannot be used here: {problem}',
+    fix: '{remedy}, or use --device auto',
+    explain:
+      'The device that was asked for by name is not there, or what it needs is not installed. Nothing is ever computed on another device in its place. docs/how-to/use-a-gpu.md says what each device needs.',
+  },
   ENGINE_FAILED: {
     exit: 1,
     what: 'the training engine failed on device {device}: {problem}',

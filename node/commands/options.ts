@@ -3,10 +3,11 @@
  */
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { DEVICES } from '../engine/device.ts';
 import { defaultHome } from '../storage/dataFolder.ts';
 import { integerValue } from './values.ts';
 
-export const DEVICE_NAMES = ['auto', 'cpu', 'webgpu', 'cuda', 'directml', 'coreml'] as const;
+export const DEVICE_NAMES = ['auto', ...DEVICES] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;

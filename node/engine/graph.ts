@@ -7,6 +7,7 @@
  */
 
 import type { Lowering } from './onnx/lowering.ts';
+import type { TensorApi, TensorHandle } from './tensorflow/tensorApi.ts';
 
 export type Shape = readonly number[];
 
@@ -78,6 +79,9 @@ export interface Primitive<Attributes> extends OperatorBase<Attributes> {
   derivative(node: Application<Attributes>, gradient: Value): readonly (Value | null)[];
   /** Writes the ONNX nodes; gives back the name of the result. */
   lower(lowering: Lowering, inputs: readonly string[], node: Application<Attributes>): string;
+  /** The same through the TensorFlow.js API. Tensors made on the way are disposed of by the caller. */
+  interpret(tensors: TensorApi, inputs: readonly TensorHandle[], node: Application<Attributes>): TensorHandle;
+  /** The same in float64. */
   evaluate(inputs: readonly NumericTensor[], node: Application<Attributes>): Float64Array;
 }
 

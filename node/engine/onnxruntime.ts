@@ -10,8 +10,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { PrefmeshError } from '../../protocol/errors.ts';
-import type { Device } from './device.ts';
+import type { PrefmeshError } from '../../protocol/errors.ts';
+import type { OnnxDevice } from './device.ts';
 import type {
   CompileOptions,
   Executable,
@@ -21,14 +21,15 @@ import type {
   RunOptions,
   TensorData,
 } from './executor.ts';
-import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value, shapeText } from './graph.ts';
+import { failureOf } from './failure.ts';
+import { checkFeeds } from './feeds.ts';
+import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value } from './graph.ts';
 import { lowerToOnnx } from './onnx/model.ts';
 import type { FedTensor, Reply, Request } from './onnxruntimeMessages.ts';
-import { testDevice } from './selfTest.ts';
 import { linkWeights } from './weightFolder.ts';
 
 export class OnnxRuntimeExecutor implements Executor {
-  readonly device: Device;
+  readonly device: OnnxDevice;
   readonly #worker: Worker;
   readonly #threads: number;
   readonly #folder: string;
@@ -39,7 +40,7 @@ export class OnnxRuntimeExecutor implements Executor {
   /** Why the worker ended, once it has. */
   #ended: Error | undefined;
 
-  private constructor(device: Device, threads: number, folder: string, ownFolder: boolean) {
+  private constructor(device: OnnxDevice, threads: number, folder: string, ownFolder: boolean) {
     this.device = device;
     this.#threads = threads;
     this.#folder = folder;
@@ -59,20 +60,14 @@ export class OnnxRuntimeExecutor implements Executor {
     this.#worker.unref();
   }
 
-  /** Throws `ENGINE_FAILED` where the device is not there, and `DEVICE_WRONG` where it computes wrong values. */
-  static async open(options: ExecutorOptions = {}): Promise<OnnxRuntimeExecutor> {
+  /** Loads nothing yet: whether the device is there shows when the first graph is compiled. */
+  static async open(
+    options: ExecutorOptions & { readonly device?: OnnxDevice | undefined } = {},
+  ): Promise<OnnxRuntimeExecutor> {
     const { device = 'cpu', threads = availableParallelism(), cacheFolder } = options;
     if (cacheFolder !== undefined) await mkdir(cacheFolder, { recursive: true });
     const folder = cacheFolder ?? (await mkdtemp(path.join(tmpdir(), 'prefmesh-')));
-    const executor = new OnnxRuntimeExecutor(device, threads, folder, cacheFolder === undefined);
-    if (device === 'cpu') return executor;
-    try {
-      await testDevice(executor);
-      return executor;
-    } catch (error) {
-      await executor[Symbol.asyncDispose]();
-      throw error;
-    }
+    return new OnnxRuntimeExecutor(device, threads, folder, cacheFolder === undefined);
   }
 
   /** Throws `ENGINE_FAILED` where the device cannot take the graph. */
@@ -124,16 +119,10 @@ export class OnnxRuntimeExecutor implements Executor {
   ): Promise<Record<string, TensorData>> {
     signal?.throwIfAborted();
     const fed: Record<string, FedTensor | { resident: number }> = {};
+    checkFeeds(inputs, feeds);
     for (const { name, shape, type } of inputs) {
-      const feed = feeds[name];
-      if (feed === undefined) throw new Error(`no value was fed for input ${name}`);
-      if ('id' in feed) {
-        fed[name] = { resident: feed.id };
-      } else if (feed.length === sizeOf(shape)) {
-        fed[name] = { data: feed, shape, type };
-      } else {
-        throw new Error(`input ${name} takes ${shapeText(shape)}, not ${feed.length} numbers`);
-      }
+      const feed = feeds[name]!;
+      fed[name] = 'id' in feed ? { resident: feed.id } : { data: feed, shape, type };
     }
     const request = writes.map(({ output, into, starts }) => ({ output, into: into.id, starts }));
     const reply = await this.#ask({ kind: 'run', session, feeds: fed, writes: request });
@@ -161,10 +150,6 @@ export class OnnxRuntimeExecutor implements Executor {
   }
 
   #failure(cause: Error): PrefmeshError {
-    return new PrefmeshError('ENGINE_FAILED', { device: this.device, problem: firstLine(cause.message) }, { cause });
+    return failureOf(this.device, cause);
   }
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0]!;
 }

@@ -2,7 +2,7 @@
  * What the executor and its worker thread say to each other.
  */
 
-import type { Device } from './device.ts';
+import type { OnnxDevice } from './device.ts';
 import type { TensorData } from './executor.ts';
 import type { ElementType, Shape } from './graph.ts';
 
@@ -17,7 +17,7 @@ export type Request =
       readonly kind: 'compile';
       readonly session: number;
       readonly file: string;
-      readonly device: Device;
+      readonly device: OnnxDevice;
       readonly threads: number;
       readonly weights: 'fast' | 'small';
     }

@@ -4,11 +4,12 @@
 
 import { parentPort } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import type { Device } from './device.ts';
+import type { OnnxDevice } from './device.ts';
 import type { TensorData } from './executor.ts';
+import { writeRows } from './feeds.ts';
 import type { Reply, Request } from './onnxruntimeMessages.ts';
 
-const PROVIDERS: Readonly<Record<Device, string>> = {
+const PROVIDERS: Readonly<Record<OnnxDevice, string>> = {
   cpu: 'cpu',
   webgpu: 'webgpu',
   cuda: 'cuda',
@@ -71,7 +72,7 @@ async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<s
   }
   const results = await sessions.get(request.session)!.run(feeds);
   for (const { output, into, starts } of request.writes) {
-    writeRows(results[output]!, residents.get(into)!, starts);
+    writeRows(held(results[output]!), held(residents.get(into)!), starts);
     delete (results as Record<string, ort.Tensor>)[output];
   }
   const outputs: Record<string, TensorData> = {};
@@ -80,19 +81,8 @@ async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<s
   return outputs;
 }
 
-/** Copies `[rows, groups, time, width]` into `[rows, groups, longer, width]`, row `i` from time `starts[i]` on. */
-function writeRows(from: ort.Tensor, into: ort.Tensor, starts: Int32Array): void {
-  const [rows, groups, time, width] = from.dims as [number, number, number, number];
-  const longer = into.dims[2]!;
-  const source = from.data as Float32Array;
-  const target = into.data as Float32Array;
-  for (let row = 0; row < rows; row++) {
-    for (let group = 0; group < groups; group++) {
-      const block = row * groups + group;
-      const part = source.subarray(block * time * width, (block + 1) * time * width);
-      target.set(part, (block * longer + starts[row]!) * width);
-    }
-  }
+function held({ data, dims }: ort.Tensor): { data: Float32Array; shape: readonly number[] } {
+  return { data: data as Float32Array, shape: dims };
 }
 
 parentPort!.on('message', ({ id, request }: { id: number; request: Request }) => {

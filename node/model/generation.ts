@@ -8,7 +8,7 @@
 import { CompiledGraphs, roundedExtent } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
 import type { Executor, ResidentTensor, ResidentWrite } from '../engine/executor.ts';
-import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
+import { openExecutor } from '../engine/openExecutor.ts';
 import type { AdapterLayout } from '../training/adapterVector.ts';
 import { RandomStream } from '../training/randomStream.ts';
 import { CacheMasks } from './cacheMasks.ts';
@@ -79,7 +79,7 @@ export class Generator implements AsyncDisposable {
   }
 
   static async open(options: GeneratorOptions): Promise<Generator> {
-    const executor = await OnnxRuntimeExecutor.open(options);
+    const executor = await openExecutor(options);
     const { checkpoint, adapter } = options;
     const resident =
       adapter === undefined ? {} : { adapter: await executor.allocate([adapter.vector.length], adapter.vector) };

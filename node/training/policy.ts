@@ -9,7 +9,7 @@
 import { CompiledGraphs } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
 import type { Executor } from '../engine/executor.ts';
-import { OnnxRuntimeExecutor } from '../engine/onnxruntime.ts';
+import { openExecutor } from '../engine/openExecutor.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { exceedsWindow } from '../model/layerMasks.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
@@ -95,7 +95,7 @@ export class Policy implements AsyncDisposable {
   }
 
   static async open(options: PolicyOptions): Promise<Policy> {
-    return new Policy(options, await OnnxRuntimeExecutor.open(options));
+    return new Policy(options, await openExecutor(options));
   }
 
   /** Log-probabilities per pair. `adapter` null is the bare base: the same graph with the adapter at zero. */

@@ -21,6 +21,7 @@ const SUM: Primitive<SumAttributes> = {
   },
   lower: (lowering, [x], { attributes: { axes, keepAxes } }) =>
     lowering.emit('ReduceSum', [x!, lowering.int64(axes)], { keepdims: keepAxes ? 1 : 0 }),
+  interpret: (tensors, [x], { attributes: { axes, keepAxes } }) => tensors.sum(x!, axes, keepAxes),
   evaluate([x], node) {
     const kept = reducedShape(x!.shape, node.attributes.axes, true);
     const result = new Float64Array(sizeOf(kept));
@@ -41,6 +42,7 @@ const EXPAND: Primitive<{ readonly shape: Shape }> = {
   infer: ([x], { shape }) => ({ shape, type: x!.type }),
   derivative: (node, gradient) => [sumTo(gradient, node.inputs[0]!.shape)],
   lower: (lowering, [x], { attributes }) => lowering.emit('Expand', [x!, lowering.int64(attributes.shape)]),
+  interpret: (tensors, [x], { shape }) => tensors.broadcastTo(x!, shape),
   evaluate([x], { shape }) {
     const own = stridesOf(x!.shape);
     const lead = shape.length - x!.shape.length;

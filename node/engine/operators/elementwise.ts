@@ -10,8 +10,9 @@ const PLAIN: Plain = {};
 
 interface BinaryRule {
   readonly name: string;
-  /** The operator's name in ONNX. */
+  /** The operator's names in ONNX and in TensorFlow.js. */
   readonly onnx: string;
+  readonly tensorflow: 'add' | 'sub' | 'mul' | 'div';
   compute(a: number, b: number): number;
   /** Gradients before they are summed over broadcast axes. */
   derivative(a: Value, b: Value, output: Value, gradient: Value): readonly [Value, Value];
@@ -28,6 +29,7 @@ function binary(rule: BinaryRule): Primitive<Plain> {
       return [sumTo(forA, a.shape), sumTo(forB, b.shape)];
     },
     lower: (lowering, inputs) => lowering.emit(rule.onnx, inputs),
+    interpret: (tensors, [a, b]) => tensors[rule.tensorflow](a!, b!),
     evaluate([a, b], node) {
       const [left, right] = [broadcastIndices(a!, node.shape), broadcastIndices(b!, node.shape)];
       return Float64Array.from({ length: sizeOf(node.shape) }, (_, i) =>
@@ -40,6 +42,7 @@ function binary(rule: BinaryRule): Primitive<Plain> {
 interface UnaryRule {
   readonly name: string;
   readonly onnx: string;
+  readonly tensorflow: 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'softplus';
   compute(x: number): number;
   derivative(x: Value, output: Value, gradient: Value): Value;
 }
@@ -51,15 +54,23 @@ function unary(rule: UnaryRule): Primitive<Plain> {
     infer: ([x]) => ({ shape: x!.shape, type: 'float32' }),
     derivative: (node, gradient) => [rule.derivative(node.inputs[0]!, node, gradient)],
     lower: (lowering, inputs) => lowering.emit(rule.onnx, inputs),
+    interpret: (tensors, [x]) => tensors[rule.tensorflow](x!),
     evaluate: ([x]) => x!.data.map((element) => rule.compute(element)),
   };
 }
 
-const ADD = binary({ name: 'add', onnx: 'Add', compute: (a, b) => a + b, derivative: (_a, _b, _y, g) => [g, g] });
+const ADD = binary({
+  name: 'add',
+  onnx: 'Add',
+  tensorflow: 'add',
+  compute: (a, b) => a + b,
+  derivative: (_a, _b, _y, g) => [g, g],
+});
 
 const SUBTRACT = binary({
   name: 'subtract',
   onnx: 'Sub',
+  tensorflow: 'sub',
   compute: (a, b) => a - b,
   derivative: (_a, _b, _y, g) => [g, negate(g)],
 });
@@ -67,6 +78,7 @@ const SUBTRACT = binary({
 const MULTIPLY = binary({
   name: 'multiply',
   onnx: 'Mul',
+  tensorflow: 'mul',
   compute: (a, b) => a * b,
   derivative: (a, b, _y, g) => [multiply(g, b), multiply(g, a)],
 });
@@ -74,24 +86,39 @@ const MULTIPLY = binary({
 const DIVIDE = binary({
   name: 'divide',
   onnx: 'Div',
+  tensorflow: 'div',
   compute: (a, b) => a / b,
   derivative: (_a, b, y, g) => [divide(g, b), negate(multiply(g, divide(y, b)))],
 });
 
-const NEGATE = unary({ name: 'negate', onnx: 'Neg', compute: (x) => -x, derivative: (_x, _y, g) => negate(g) });
+const NEGATE = unary({
+  name: 'negate',
+  onnx: 'Neg',
+  tensorflow: 'neg',
+  compute: (x) => -x,
+  derivative: (_x, _y, g) => negate(g),
+});
 
 const EXPONENTIAL = unary({
   name: 'exponential',
   onnx: 'Exp',
+  tensorflow: 'exp',
   compute: Math.exp,
   derivative: (_x, y, g) => multiply(g, y),
 });
 
-const LOGARITHM = unary({ name: 'logarithm', onnx: 'Log', compute: Math.log, derivative: (x, _y, g) => divide(g, x) });
+const LOGARITHM = unary({
+  name: 'logarithm',
+  onnx: 'Log',
+  tensorflow: 'log',
+  compute: Math.log,
+  derivative: (x, _y, g) => divide(g, x),
+});
 
 const SQUARE_ROOT = unary({
   name: 'squareRoot',
   onnx: 'Sqrt',
+  tensorflow: 'sqrt',
   compute: Math.sqrt,
   derivative: (_x, y, g) => divide(multiply(g, scalar(0.5)), y),
 });
@@ -99,6 +126,7 @@ const SQUARE_ROOT = unary({
 const SIGMOID = unary({
   name: 'sigmoid',
   onnx: 'Sigmoid',
+  tensorflow: 'sigmoid',
   compute: (x) => 1 / (1 + Math.exp(-x)),
   derivative: (_x, y, g) => multiply(g, multiply(y, subtract(scalar(1), y))),
 });
@@ -107,6 +135,7 @@ const SIGMOID = unary({
 const SOFTPLUS = unary({
   name: 'softplus',
   onnx: 'Softplus',
+  tensorflow: 'softplus',
   compute: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
   derivative: (x, _y, g) => multiply(g, sigmoid(x)),
 });

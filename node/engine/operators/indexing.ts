@@ -6,6 +6,7 @@
  */
 
 import { apply, sizeOf, type Primitive, type Value } from '../graph.ts';
+import type { TensorApi, TensorHandle } from '../tensorflow/tensorApi.ts';
 
 type Plain = Record<never, never>;
 
@@ -18,6 +19,7 @@ const GATHER_ROWS: Primitive<Plain> = {
     return [scatterRows(gradient, indices, table.shape[0]!), null];
   },
   lower: (lowering, inputs) => lowering.emit('Gather', inputs, { axis: 0 }),
+  interpret: (tensors, [table, indices]) => tensors.gather(table!, indices!),
   evaluate([table, indices], { shape }) {
     const width = shape.at(-1)!;
     const result = new Float64Array(sizeOf(shape));
@@ -41,6 +43,11 @@ const SCATTER_ROWS: Primitive<{ readonly rows: number }> = {
     const everywhere = lowering.emit('Expand', [column, lowering.int64([count, width])]);
     const updates = lowering.emit('Reshape', [x!, lowering.int64([count, width])]);
     return lowering.emit('ScatterElements', [target, everywhere, updates], { axis: 0, reduction: 'add' });
+  },
+  interpret(tensors, [x, indices], { shape, inputs }) {
+    const count = sizeOf(inputs[1]!.shape);
+    const updates = tensors.reshape(x!, [count, shape[1]!]);
+    return tensors.scatterND(tensors.reshape(indices!, [count, 1]), updates, shape);
   },
   evaluate([x, indices], { shape }) {
     const width = shape[1]!;
@@ -66,6 +73,10 @@ const PICK: Primitive<Plain> = {
     const picked = lowering.emit('GatherElements', [x!, column], { axis: 1 });
     return lowering.emit('Reshape', [picked, lowering.int64([count])]);
   },
+  interpret(tensors, [x, indices]) {
+    const [count, columns] = x!.shape as [number, number];
+    return tensors.gather(tensors.reshape(x!, [count * columns]), flatIndices(tensors, indices!, count, columns));
+  },
   evaluate: ([x, indices]) => indices!.data.map((column, row) => x!.data[row * x!.shape[1]! + column]!),
 };
 
@@ -80,6 +91,11 @@ const PLACE: Primitive<{ readonly columns: number }> = {
     const updates = lowering.emit('Reshape', [x!, one]);
     const column = lowering.emit('Reshape', [indices!, one]);
     return lowering.emit('ScatterElements', [target, column, updates], { axis: 1 });
+  },
+  interpret(tensors, [x, indices], { shape }) {
+    const [count, columns] = shape as [number, number];
+    const at = tensors.reshape(flatIndices(tensors, indices!, count, columns), [count, 1]);
+    return tensors.reshape(tensors.scatterND(at, x!, [count * columns]), shape);
   },
   evaluate([x, indices], { shape }) {
     const result = new Float64Array(sizeOf(shape));
@@ -100,3 +116,9 @@ export const pick = (x: Value, indices: Value): Value => apply(PICK, [x, indices
 
 /** `x` `[n]` put at column `indices` `[n]` of a zero `[n, columns]`. */
 export const place = (x: Value, indices: Value, columns: number): Value => apply(PLACE, [x, indices], { columns });
+
+/** Where column `indices[row]` of each row lies in a matrix read row by row. */
+function flatIndices(tensors: TensorApi, indices: TensorHandle, count: number, columns: number): TensorHandle {
+  if (count === 0) return indices;
+  return tensors.add(tensors.range(0, count * columns, columns, 'int32'), indices);
+}

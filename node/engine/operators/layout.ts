@@ -15,6 +15,7 @@ const RESHAPE: Primitive<{ readonly shape: Shape }> = {
   },
   derivative: (node, gradient) => [reshape(gradient, node.inputs[0]!.shape)],
   lower: (lowering, [x], { attributes }) => lowering.emit('Reshape', [x!, lowering.int64(attributes.shape)]),
+  interpret: (tensors, [x], { shape }) => tensors.reshape(x!, shape),
   evaluate: ([x]) => x!.data,
 };
 
@@ -40,6 +41,7 @@ const TRANSPOSE: Primitive<{ readonly order: readonly number[] }> = {
     ];
   },
   lower: (lowering, inputs, { attributes }) => lowering.emit('Transpose', inputs, { perm: attributes.order }),
+  interpret: (tensors, [x], { attributes }) => tensors.transpose(x!, attributes.order),
   evaluate([x], { shape, attributes: { order } }) {
     const strides = stridesOf(x!.shape);
     return gatherByStrides(
@@ -73,6 +75,7 @@ const SLICE: Primitive<SliceAttributes> = {
     const end = axes.map((axis) => starts[axis]! + extents[axis]!);
     return lowering.emit('Slice', [x!, lowering.int64(first), lowering.int64(end), lowering.int64(axes)]);
   },
+  interpret: (tensors, [x], { attributes: { starts, extents } }) => tensors.slice(x!, starts, extents),
   evaluate([x], { shape, attributes: { starts } }) {
     const strides = stridesOf(x!.shape);
     return gatherByStrides(
@@ -98,6 +101,13 @@ const PAD: Primitive<PadAttributes> = {
   lower(lowering, [x], { inputs, attributes: { starts, shape } }) {
     const after = shape.map((extent, axis) => extent - starts[axis]! - inputs[0]!.shape[axis]!);
     return lowering.emit('Pad', [x!, lowering.int64([...starts, ...after])]);
+  },
+  interpret(tensors, [x], { attributes: { starts, shape } }) {
+    const after = (axis: number): number => shape[axis]! - starts[axis]! - x!.shape[axis]!;
+    return tensors.pad(
+      x!,
+      starts.map((start, axis) => [start, after(axis)]),
+    );
   },
   evaluate([x], { shape, inputs, attributes: { starts } }) {
     const result = new Float64Array(sizeOf(shape));
@@ -129,6 +139,7 @@ const CONCAT: Primitive<{ readonly axis: number }> = {
     });
   },
   lower: (lowering, inputs, { attributes }) => lowering.emit('Concat', inputs, { axis: attributes.axis }),
+  interpret: (tensors, inputs, { attributes }) => tensors.concat(inputs, attributes.axis),
   evaluate(parts, { shape, attributes: { axis } }) {
     const result = new Float64Array(sizeOf(shape));
     const strides = stridesOf(shape);

@@ -2,7 +2,16 @@
  * The matrix product, with the transposes and the factor that kernels offer for free.
  */
 
-import { apply, broadcastShape, sizeOf, type Primitive, type Shape, type Value, shapeText } from '../graph.ts';
+import {
+  apply,
+  broadcastShape,
+  sameShape,
+  sizeOf,
+  type Primitive,
+  type Shape,
+  type Value,
+  shapeText,
+} from '../graph.ts';
 import { sumTo } from './broadcasting.ts';
 
 export interface MatmulAttributes {
@@ -50,6 +59,15 @@ const MATMUL: Primitive<MatmulAttributes> = {
     });
     const product = lowering.emit('MatMul', [a!, b!]);
     return alpha === 1 ? product : lowering.emit('Mul', [product, lowering.float32(alpha)]);
+  },
+  interpret(tensors, inputs, { shape, attributes: { transposeA, transposeB, alpha } }) {
+    // Its own broadcasting is silently wrong where only some of several leading axes are stretched.
+    const [a, b] = inputs.map((x) => {
+      const whole = [...shape.slice(0, -2), ...x.shape.slice(-2)];
+      return sameShape(x.shape, whole) ? x : tensors.broadcastTo(x, whole);
+    });
+    const product = tensors.matMul(a!, b!, transposeA, transposeB);
+    return alpha === 1 ? product : tensors.mul(product, tensors.scalar(alpha, 'float32'));
   },
   evaluate([a, b], { shape, attributes: { transposeA, transposeB, alpha } }) {
     const [rows, inner] = matrixExtents(a!.shape, transposeA);

@@ -15,6 +15,7 @@ const SOFTMAX: Primitive<Record<never, never>> = {
     return [multiply(node, subtract(gradient, inner))];
   },
   lower: (lowering, inputs) => lowering.emit('Softmax', inputs, { axis: -1 }),
+  interpret: (tensors, [x]) => tensors.softmax(x!),
   evaluate: ([x]) => overRows(x!.data, x!.shape, (element, logSum) => Math.exp(element - logSum)),
 };
 
@@ -26,6 +27,7 @@ const LOG_SOFTMAX: Primitive<Record<never, never>> = {
     return [subtract(gradient, multiply(softmax(node.inputs[0]!), sum(gradient, [-1], true)))];
   },
   lower: (lowering, inputs) => lowering.emit('LogSoftmax', inputs, { axis: -1 }),
+  interpret: (tensors, [x]) => tensors.logSoftmax(x!),
   evaluate: ([x]) => overRows(x!.data, x!.shape, (element, logSum) => element - logSum),
 };
 

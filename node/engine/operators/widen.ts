@@ -11,6 +11,8 @@ const WIDEN: Primitive<Record<never, never>> = {
   infer: ([x]) => ({ shape: x!.shape, type: 'int32' }),
   derivative: () => [null],
   lower: (lowering, inputs) => lowering.emit('Cast', inputs, { to: ELEMENT_TYPE.int32 }),
+  // There bytes are held as integers already: it has no narrower ones.
+  interpret: (tensors, [x], { shape }) => tensors.reshape(x!, shape),
   evaluate: ([x]) => x!.data,
 };
 

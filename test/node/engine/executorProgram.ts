@@ -6,7 +6,7 @@
  */
 import { DEVICES, type Device } from '../../../node/engine/device.ts';
 import { input } from '../../../node/engine/graph.ts';
-import { OnnxRuntimeExecutor } from '../../../node/engine/onnxruntime.ts';
+import { openExecutor } from '../../../node/engine/openExecutor.ts';
 import { EXECUTOR_TESTS, type ExecutorUnderTest } from './executorSuite.ts';
 
 /** One test's outcome: an error's stack, or nothing. */
@@ -17,7 +17,7 @@ export interface TestOutcome {
 
 const device = process.argv[2] as Device;
 if (!DEVICES.includes(device)) throw new Error(`no device ${device}`);
-const open = () => OnnxRuntimeExecutor.open({ device, threads: 1 });
+const open = () => openExecutor({ device, threads: 1 });
 const subject: ExecutorUnderTest = {
   device,
   executor: await open(),
