@@ -1,3 +1,15 @@
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The folders of the cases, by name. */
+export const ORACLE_CASES: readonly string[] = readdirSync(new URL('.', import.meta.url), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+  .sort();
+
+/** The folder of a case. */
+export const oracleFolder = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
 /** What `expected.json` of an oracle case holds; its README says what each figure is. */
 export interface OracleCase {
   readonly beta: number;
@@ -20,5 +32,10 @@ export interface OracleCase {
     readonly margin: number;
     readonly accuracy: number;
   }[];
+  /**
+   * The tokens that come after prompt and chosen completion of each pair, greedily, the end token counting like any
+   * other. Two cases have none.
+   */
+  readonly greedy?: readonly { readonly base: readonly number[]; readonly adapted: readonly number[] }[];
   readonly adapter_after: Readonly<Record<string, { readonly norm: number; readonly head: readonly number[] }>>;
 }

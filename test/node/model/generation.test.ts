@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { openCheckpoint, type Checkpoint } from '../../../node/model/checkpoint.ts';
 import { Generator, type Generation } from '../../../node/model/generation.ts';
+import { readPairs } from '../../../node/preferences/pairs.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from '../../../node/training/adapterVector.ts';
+import { readPeftAdapter } from '../../../node/training/peft.ts';
 import { Policy } from '../../../node/training/policy.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
+import { ORACLE_CASES, oracleFolder, type OracleCase } from '../../oracle/oracleCase.ts';
 
 const LAYOUT: AdapterLayout = { rank: 2, targets: ['q_proj', 'v_proj', 'down_proj'] };
 const SCALE = 2;
@@ -17,7 +21,7 @@ for (const name of ['llama', 'qwen2']) {
     let checkpoint: Checkpoint;
     let vector: Float32Array;
     before(async () => {
-      checkpoint = await openCheckpoint(fileURLToPath(new URL(`../../oracle/${name}/model`, import.meta.url)));
+      checkpoint = await openCheckpoint(join(oracleFolder(name), 'model'));
       const random = new RandomStream(5, 'adapter');
       const length = adapterVectorLength(adapterVectorTable(checkpoint.config, LAYOUT));
       vector = Float32Array.from({ length }, () => random.uniform() - 0.5);
@@ -107,3 +111,31 @@ for (const name of ['llama', 'qwen2']) {
     });
   });
 }
+
+describe('greedy generation with the key-value cache gives the tokens of an independent implementation without one', () => {
+  // The other two are tested above against the policy.
+  for (const name of ORACLE_CASES.filter((each) => each !== 'llama' && each !== 'qwen2')) {
+    it(name, async () => {
+      const folder = oracleFolder(name);
+      const expected = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as OracleCase;
+      const greedy = expected.greedy!;
+      const opened = await openCheckpoint(join(folder, 'model'));
+      // The end token is one like any other here.
+      const checkpoint = { ...opened, config: { ...opened.config, eosTokenIds: [] } };
+      const pairs = await readPairs(join(folder, 'pairs.jsonl'));
+      const prompts = pairs.map(({ prompt, chosen }) => [...Buffer.from(prompt + chosen)]);
+      const layout = await readPeftAdapter(join(folder, 'adapter'), checkpoint.config);
+      const adapter = { vector: layout.vector, layout, scale: layout.alpha / layout.rank };
+      for (const kind of ['base', 'adapted'] as const) {
+        const options = { checkpoint, threads: 1, ...(kind === 'adapted' && { adapter }) };
+        await using generator = await Generator.open(options);
+        const answers = await generator.generate(prompts, { maxTokens: greedy[0]![kind].length });
+        assert.deepEqual(
+          answers.map(({ tokens }) => tokens),
+          greedy.map((each) => each[kind]),
+          kind,
+        );
+      }
+    });
+  }
+});

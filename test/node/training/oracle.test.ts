@@ -9,14 +9,14 @@ import { readPeftAdapter } from '../../../node/training/peft.ts';
 import { Policy } from '../../../node/training/policy.ts';
 import { tokenizePairs } from '../../../node/training/tokenization.ts';
 import { trainAdapter } from '../../../node/training/trainer.ts';
-import type { OracleCase } from '../../oracle/oracleCase.ts';
+import { ORACLE_CASES, oracleFolder, type OracleCase } from '../../oracle/oracleCase.ts';
 
 const near = (actual: number, expected: number, relative: number, what: string) =>
   assert.ok(Math.abs(actual - expected) <= relative * Math.abs(expected), `${what}: ${actual} is not ${expected}`);
 
-for (const name of ['llama', 'qwen2']) {
+for (const name of ORACLE_CASES) {
   describe(`an independent implementation in float64, ${name}, agrees with`, () => {
-    const folder = join('test/oracle', name);
+    const folder = oracleFolder(name);
 
     async function open() {
       const expected = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as OracleCase;
