@@ -146,6 +146,13 @@ export const ERRORS = {
     fix: 'use weights and config.json of the same model',
     explain: 'A tensor is there, but its shape is not the one that config.json implies.',
   },
+  QUANTIZATION_UNFIT: {
+    exit: 2,
+    what: 'tensor {tensor} of shape {shape} does not divide into blocks of {scheme}',
+    fix: 'use --base-precision full, or the other 4-bit scheme',
+    explain:
+      'NF4 scales 64 weights at a time and needs matrices of a multiple of 64 weights; int4 scales 32 weights of a row at a time and needs rows of a multiple of 32. All published models of the supported families fit both.',
+  },
   TOKENIZER_INVALID: {
     exit: 3,
     what: '{file}: {problem}',

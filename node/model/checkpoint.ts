@@ -11,6 +11,7 @@ import { checkpointHash } from './checkpointHash.ts';
 import { parseModelConfig, type ModelConfig } from './config.ts';
 import { fileSize, readJsonFile } from './jsonFile.ts';
 import { readSafetensorsIndex, type TensorLocation } from './safetensors.ts';
+import type { QuantizedWeights } from './quantization/quantizedBase.ts';
 import { expectedTensors } from './weights.ts';
 
 export interface Checkpoint {
@@ -21,6 +22,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorLocation>;
   /** SHA-256, lower-case hex. */
   readonly hash: string;
+  /** The projections in 4 bits, where these are to take the place of the checkpoint's own. */
+  readonly quantized?: QuantizedWeights;
 }
 
 export interface OpenCheckpointOptions {

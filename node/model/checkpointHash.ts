@@ -14,7 +14,7 @@ import { basename, join } from 'node:path';
 import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { writeFileAtomic } from '../storage/atomicFile.ts';
-import type { TensorLocation } from './safetensors.ts';
+import type { StoredDtype, TensorLocation } from './safetensors.ts';
 
 const LABEL = 'prefmesh checkpoint 1';
 const TEXT_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'] as const;
@@ -26,7 +26,10 @@ const READ_BYTES = 4 * 1024 * 1024;
 type Stamps = Record<string, string>;
 
 /** The identity of the checkpoint in `folder`, lower-case hex, from the cache beside it if nothing has changed. */
-export async function checkpointHash(folder: string, tensors: ReadonlyMap<string, TensorLocation>): Promise<string> {
+export async function checkpointHash(
+  folder: string,
+  tensors: ReadonlyMap<string, TensorLocation<StoredDtype>>,
+): Promise<string> {
   const bytes = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   if (bytes < LIMITS.checkpointHashCacheFrom.value) return hashCheckpoint(folder, tensors);
 
@@ -39,7 +42,10 @@ export async function checkpointHash(folder: string, tensors: ReadonlyMap<string
 }
 
 /** The identity computed from the bytes, no cache. */
-export async function hashCheckpoint(folder: string, tensors: ReadonlyMap<string, TensorLocation>): Promise<string> {
+export async function hashCheckpoint(
+  folder: string,
+  tensors: ReadonlyMap<string, TensorLocation<StoredDtype>>,
+): Promise<string> {
   const hash = createHash('sha256');
   hashPart(hash, Buffer.from(LABEL));
   const sorted = [...tensors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -51,7 +57,7 @@ export async function hashCheckpoint(folder: string, tensors: ReadonlyMap<string
   return hash.digest('hex');
 }
 
-async function hashTensor(hash: Hash, tensor: TensorLocation): Promise<void> {
+async function hashTensor(hash: Hash, tensor: TensorLocation<StoredDtype>): Promise<void> {
   hash.update(lengthPrefix(tensor.bytes));
   await using file = await open(tensor.file, 'r');
   const buffer = Buffer.alloc(Math.min(READ_BYTES, tensor.bytes));
@@ -81,7 +87,7 @@ function lengthPrefix(length: number): Buffer {
   return prefix;
 }
 
-async function stampsOf(folder: string, tensors: ReadonlyMap<string, TensorLocation>): Promise<Stamps> {
+async function stampsOf(folder: string, tensors: ReadonlyMap<string, TensorLocation<StoredDtype>>): Promise<Stamps> {
   const weightFiles = [...new Set([...tensors.values()].map((tensor) => tensor.file))];
   const stamps: Stamps = {};
   for (const file of [...weightFiles.sort(), ...TEXT_FILES.map((name) => join(folder, name))]) {

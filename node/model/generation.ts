@@ -194,7 +194,9 @@ function takeTokens(
   }
 }
 
-function weightsFor({ tensors }: Checkpoint): 'fast' | 'small' {
+/** Packed weights have no copy to gain from: unfolded, they stay 4 bits. */
+function weightsFor({ tensors, quantized }: Checkpoint): 'fast' | 'small' {
+  if (quantized !== undefined) return 'small';
   let bytes = 0;
   for (const tensor of tensors.values()) bytes += tensor.bytes;
   return bytes <= COPIED_WEIGHTS ? 'fast' : 'small';

@@ -4,14 +4,15 @@
 
 import { attention, foldHeads, unfoldHeads } from '../engine/composites/attention.ts';
 import { cachedAttention } from '../engine/composites/cachedAttention.ts';
-import { constant, input, weight as frozen, type Value } from '../engine/graph.ts';
+import { constant, input, type Value } from '../engine/graph.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
 import { matmul } from '../engine/operators/matmul.ts';
 import { adaptedProjection } from '../training/adaptedProjection.ts';
 import type { AdapterLayout } from '../training/adapterVector.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { exceedsWindow, layerMasks, windowOf } from './layerMasks.ts';
-import { headName, llamaHidden, plainProjection, type LlamaParts } from './llama.ts';
+import { frozenModel } from './frozenModel.ts';
+import { headName, llamaHidden, type LlamaParts } from './llama.ts';
 
 export interface GenerationModel {
   readonly checkpoint: Checkpoint;
@@ -84,10 +85,10 @@ export function tokenGraph(model: GenerationModel, rows: number, context: number
 }
 
 function partsOf({ checkpoint, adapter }: GenerationModel, attend: LlamaParts['attend']): LlamaParts {
-  const { config, tensors } = checkpoint;
-  const weight = (name: string): Value => frozen(tensors.get(name)!);
-  const project = adapter === undefined ? plainProjection(weight) : adaptedProjection(config, weight, adapter).project;
-  return { config, weight, project, attend };
+  const { config } = checkpoint;
+  const frozen = frozenModel(checkpoint);
+  const project = adapter === undefined ? frozen.project : adaptedProjection(config, frozen, adapter).project;
+  return { config, weight: frozen.weight, project, attend };
 }
 
 function logitsOf({ config, weight }: LlamaParts, hidden: Value): Value {

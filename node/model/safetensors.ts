@@ -15,9 +15,12 @@ import { tensorBytes } from './tensorBytes.ts';
 
 export type TensorDtype = 'F32' | 'F16' | 'BF16';
 
-export interface TensorLocation {
+/** What a file of quantised weights holds besides numbers: packed bytes. */
+export type StoredDtype = TensorDtype | 'U8';
+
+export interface TensorLocation<Dtype extends StoredDtype = TensorDtype> {
   readonly name: string;
-  readonly dtype: TensorDtype;
+  readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly file: string;
   /** Absolute byte offset in the file. */
@@ -25,9 +28,9 @@ export interface TensorLocation {
   readonly bytes: number;
 }
 
-export interface SafetensorsIndex {
+export interface SafetensorsIndex<Dtype extends StoredDtype = TensorDtype> {
   readonly file: string;
-  readonly tensors: ReadonlyMap<string, TensorLocation>;
+  readonly tensors: ReadonlyMap<string, TensorLocation<Dtype>>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -38,15 +41,24 @@ export interface NamedTensor {
   readonly data: Float32Array;
 }
 
-const BYTES_PER_ELEMENT: Readonly<Record<TensorDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
+export const BYTES_PER_ELEMENT: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2, U8: 1 };
 const LENGTH_BYTES = 8;
 
 /**
- * Reads the header of a safetensors file.
+ * Reads the header of a safetensors file of numbers.
  *
  * @throws WEIGHTS_INVALID naming the file and the tensor (`(header)` when no single one is at fault)
  */
 export function readSafetensorsIndex(file: string): SafetensorsIndex {
+  const index = readPackedIndex(file);
+  for (const { name, dtype } of index.tensors.values()) {
+    if (dtype === 'U8') throw broken(file, name, 'has dtype U8; F32, F16 and BF16 are read');
+  }
+  return index as SafetensorsIndex;
+}
+
+/** As `readSafetensorsIndex`, of a file that may hold packed bytes too. */
+export function readPackedIndex(file: string): SafetensorsIndex<StoredDtype> {
   const descriptor = openSync(file, 'r');
   try {
     const fileBytes = fstatSync(descriptor).size;
@@ -63,7 +75,7 @@ export function readSafetensorsIndex(file: string): SafetensorsIndex {
   }
 }
 
-function parseHeader(file: string, text: string, dataStart: number, fileBytes: number): SafetensorsIndex {
+function parseHeader(file: string, text: string, dataStart: number, fileBytes: number): SafetensorsIndex<StoredDtype> {
   let header: unknown;
   try {
     header = JSON.parse(text);
@@ -94,7 +106,13 @@ function parseHeader(file: string, text: string, dataStart: number, fileBytes: n
   };
 }
 
-function locate(file: string, name: string, entry: unknown, dataStart: number, fileBytes: number): TensorLocation {
+function locate(
+  file: string,
+  name: string,
+  entry: unknown,
+  dataStart: number,
+  fileBytes: number,
+): TensorLocation<StoredDtype> {
   if (!isRecord(entry)) throw broken(file, name, 'is not described by an object');
   const { dtype, shape, data_offsets: range } = entry;
   if (!isDtype(dtype)) throw broken(file, name, `has dtype ${String(dtype)}; F32, F16 and BF16 are read`);
@@ -114,25 +132,30 @@ function locate(file: string, name: string, entry: unknown, dataStart: number, f
   return { name, dtype, shape, file, offset: dataStart + begin, bytes: end - begin };
 }
 
-/** Reads one tensor as row-major float32. F16 and BF16 widen exactly, NaN and subnormals included. */
-export function readTensor(location: TensorLocation): Float32Array {
-  const descriptor = openSync(location.file, 'r');
+/** A tensor's bytes as they are stored. */
+export function readTensorBytes({ file, name, offset, bytes }: TensorLocation<StoredDtype>): Uint8Array<ArrayBuffer> {
+  const descriptor = openSync(file, 'r');
   try {
-    const { buffer } = readExactly(descriptor, location.file, location.name, location.offset, location.bytes);
-    switch (location.dtype) {
-      case 'F32':
-        return new Float32Array(buffer);
-      case 'F16':
-        return new Float32Array(new Float16Array(buffer));
-      case 'BF16': {
-        const bits = new Uint16Array(buffer);
-        const widened = new Uint32Array(bits.length);
-        for (let i = 0; i < bits.length; i++) widened[i] = bits[i]! << 16;
-        return new Float32Array(widened.buffer);
-      }
-    }
+    return new Uint8Array(readExactly(descriptor, file, name, offset, bytes).buffer);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Reads one tensor as row-major float32. F16 and BF16 widen exactly, NaN and subnormals included. */
+export function readTensor(location: TensorLocation): Float32Array {
+  const { buffer } = readTensorBytes(location);
+  switch (location.dtype) {
+    case 'F32':
+      return new Float32Array(buffer);
+    case 'F16':
+      return new Float32Array(new Float16Array(buffer));
+    case 'BF16': {
+      const bits = new Uint16Array(buffer);
+      const widened = new Uint32Array(bits.length);
+      for (let i = 0; i < bits.length; i++) widened[i] = bits[i]! << 16;
+      return new Float32Array(widened.buffer);
+    }
   }
 }
 
@@ -214,7 +237,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isDtype(value: unknown): value is TensorDtype {
+function isDtype(value: unknown): value is StoredDtype {
   return typeof value === 'string' && Object.hasOwn(BYTES_PER_ELEMENT, value);
 }
 

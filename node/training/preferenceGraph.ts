@@ -8,13 +8,14 @@ import { attention, causalMask } from '../engine/composites/attention.ts';
 import { sharedPromptAttention } from '../engine/composites/sharedPromptAttention.ts';
 import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
 import { gradients } from '../engine/derivative.ts';
-import { input, sizeOf, weight as frozen, type Value } from '../engine/graph.ts';
+import { input, sizeOf, type Value } from '../engine/graph.ts';
 import { multiply } from '../engine/operators/elementwise.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
 import { sum } from '../engine/operators/broadcasting.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { layerMasks } from '../model/layerMasks.ts';
+import { frozenModel } from '../model/frozenModel.ts';
 import { headName, llamaHidden, type LlamaParts } from '../model/llama.ts';
 import { adaptedProjection } from './adaptedProjection.ts';
 import type { AdapterLayout } from './adapterVector.ts';
@@ -64,9 +65,10 @@ export function trainingGraph(model: PreferenceModel, shape: PreferenceShape): R
 }
 
 function forward(model: PreferenceModel, shape: PreferenceShape) {
-  const { config, tensors } = model.checkpoint;
-  const weight = (name: string): Value => frozen(tensors.get(name)!);
-  const { factors, project } = adaptedProjection(config, weight, model);
+  const { config } = model.checkpoint;
+  const frozen = frozenModel(model.checkpoint);
+  const { weight } = frozen;
+  const { factors, project } = adaptedProjection(config, frozen, model);
   const extents = rowExtents(shape);
   const { hidden, layerInputs } = llamaHidden(
     { config, weight, project, attend: attentionOf(model, shape) },
