@@ -838,10 +838,17 @@ export const ERRORS = {
   },
   RESUME_MISMATCH: {
     exit: 2,
-    what: '{file} belongs to another run',
+    what: '{file} belongs to a run with other settings: {differences}',
     fix: 'give the same model, pairs and settings as before, or train without --resume into another folder',
     explain:
-      'A run can only be resumed with everything that decides its course unchanged: base model, pairs, initial and reference adapter, training terms and seed. The saved state carries a hash of these, and it differs.',
+      'A run can only be resumed with everything that decides its course unchanged: base model, pairs, initial and reference adapter, settings, device, threads and seed. What differs is named, with the value of the saved run first. To train further than a finished run went, start a new one from its adapter with `--init-adapter`.',
+  },
+  CHECKPOINT_DAMAGED: {
+    exit: 3,
+    what: '{file} cannot be resumed from: {problem}',
+    fix: 'train without --resume, into the same folder or another',
+    explain:
+      'A run keeps its last two states in the folder `checkpoints` of `--out`, each with the hash of its content. One that does not match is passed over with a note, and the run goes on from the one before; here none was whole. Nothing was changed.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

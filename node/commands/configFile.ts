@@ -2,15 +2,18 @@
  * `--config FILE`: a JSON object whose keys are the names of a command's flags without the dashes.
  *
  * The file's values become flags before the command line is parsed, so that both are checked by the same rules.
- * A flag given on the command line wins over the file.
+ * A flag given on the command line wins over the file. The record of a training run counts as a file of its options.
  */
 import { readFileSync } from 'node:fs';
 import type { Command, Option } from 'commander';
 import { z } from 'zod';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import { RUN_RECORD_FORMAT } from '../training/runRecord.ts';
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const configSchema = z.record(z.string(), z.union([scalar, z.array(scalar)]));
+
+const runRecordSchema = z.object({ format: z.literal(RUN_RECORD_FORMAT), options: configSchema });
 
 const NOT_IN_A_FILE = new Set(['config', 'help', 'version']);
 
@@ -71,6 +74,8 @@ function readConfig(file: string): z.infer<typeof configSchema> {
       cause instanceof SyntaxError ? 'it is not JSON' : cause instanceof Error ? cause.message : 'unreadable';
     throw new PrefmeshError('CONFIG_FILE', { file, problem }, { cause });
   }
+  const record = runRecordSchema.safeParse(value);
+  if (record.success) return record.data.options;
   const parsed = configSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const where = parsed.error.issues[0]?.path.join('.') ?? '';

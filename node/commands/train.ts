@@ -1,25 +1,27 @@
 /**
  * `prefmesh train`: LoRA-DPO on this machine, one JSON line an optimiser step.
  */
+import { mkdir, open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Command } from 'commander';
-import { better, evaluateLoss } from '../training/evaluationLoss.ts';
-import type { LogProbs, StepMetrics } from '../training/metrics.ts';
-import { writePeftAdapter } from '../training/peft.ts';
+import { PrefmeshError } from '../../protocol/errors.ts';
+import { fileSize } from '../model/jsonFile.ts';
+import { naming, removeLeftovers } from '../storage/atomicFile.ts';
+import { hashFile } from '../storage/reading.ts';
+import type { LogProbs } from '../training/metrics.ts';
+import { ADAPTER_WEIGHTS, writePeftAdapter } from '../training/peft.ts';
 import { Policy, type TokenizedPair } from '../training/policy.ts';
 import { referenceLogProbs } from '../training/referenceCache.ts';
-import { trainAdapter, type TrainingState } from '../training/trainer.ts';
-import {
-  forgetTraining,
-  loadTraining,
-  saveTraining,
-  type BestAdapter,
-  type SavedTraining,
-} from '../training/trainingState.ts';
+import { courseDifferences } from '../training/runCourse.ts';
+import { readRunRecord, RUN_RECORD, writeRunRecord } from '../training/runRecord.ts';
+import { openTrainingLog, TRAINING_LOG } from '../training/trainingLog.ts';
+import { forgetTraining, loadTraining, newestState, type SavedTraining } from '../training/trainingState.ts';
 import { addExample } from './options.ts';
 import { Output } from './output.ts';
-import { commandSignal, noteKept } from './signal.ts';
+import { commandSignal } from './signal.ts';
 import { addTrainOptions, type TrainCommandOptions } from './trainOptions.ts';
-import { adapterHash, prepareRun, runHash, saveRecord, type TrainingRun } from './trainRun.ts';
+import { adapterHash, prepareRun, recordOf, type TrainingRun } from './trainRun.ts';
+import { runSession, type FinishedRun } from './trainingSession.ts';
 
 export function trainCommand(): Command {
   const command = new Command('train')
@@ -30,16 +32,22 @@ export function trainCommand(): Command {
     command,
     'prefmesh train --model embedded --pairs pairs.jsonl --out adapter',
     'prefmesh train --model embedded --pairs pairs.jsonl --out adapter --eval-pairs held-out.jsonl --early-stop 2',
+    'prefmesh train --model embedded --pairs pairs.jsonl --out adapter --resume',
+    'prefmesh train --model embedded --pairs pairs.jsonl --out again --config adapter/training_config.json',
   );
 }
 
 async function train(options: TrainCommandOptions): Promise<void> {
   const output = new Output(options);
   const run = await prepareRun(options, output);
+  if (options.config !== undefined) await compareWithRecord(options.config, run, output);
+  const saved = await whereItStands(run, options.resume, output);
+  if (saved === 'finished') return;
+
+  await naming(run.out, () => mkdir(run.out, { recursive: true }));
+  await removeLeftovers(run.out);
+  await writeRunRecord(run.out, recordOf(run));
   const { checkpoint, settings, terms, running, training, start, plan } = run;
-  const saved = options.resume ? await loadTraining(run.out, runHash(run), start.vector.length) : null;
-  if (options.resume && saved === null) output.human(`note: nothing to resume in ${run.out}; starting anew`);
-  await saveRecord(run);
   output.human(
     `training rank ${start.rank} on ${start.targets.join(', ')} of ${checkpoint.name}, on ${settings.device}: ` +
       `${training.pairs.length} pairs, ${plan.totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, beta ${terms.beta}`,
@@ -47,7 +55,85 @@ async function train(options: TrainCommandOptions): Promise<void> {
 
   const scale = start.alpha / start.rank;
   await using policy = await Policy.open({ ...settings, ...running, checkpoint, layout: start, scale });
-  const { vector, step } = await trainAndWatch(run, policy, output, saved);
+  const finished = await trainAndWatch(run, policy, output, saved);
+  await keepResult(run, finished);
+  output.human(`adapter of step ${finished.step} written to ${run.out}`);
+}
+
+/** The state to go on from, null at the beginning, or `finished` where there is nothing left to do. */
+async function whereItStands(
+  run: TrainingRun,
+  resume: boolean,
+  output: Output,
+): Promise<SavedTraining | 'finished' | null> {
+  const { out, course, start } = run;
+  if (!resume) {
+    const given = await newestState(out);
+    if (given !== null)
+      output.human(`note: the run in ${out}, saved after step ${given}, is given up; --resume would have gone on`);
+    return null;
+  }
+  const saved = await loadTraining(out, course, start.vector.length);
+  if (saved === null) return finishedOrNew(run, output);
+  for (const { file, problem } of saved.damaged) {
+    output.human(`note: ${file} is damaged (${problem}); going on from step ${saved.state.step} instead`);
+  }
+  return saved;
+}
+
+async function finishedOrNew({ out, course }: TrainingRun, output: Output): Promise<'finished' | null> {
+  const file = join(out, RUN_RECORD);
+  const record = await readRunRecord(file);
+  if (record === null || record.result === null) {
+    output.human(`note: nothing to resume in ${out}; starting anew`);
+    return null;
+  }
+  const differences = courseDifferences(record, course);
+  if (differences.length > 0) throw new PrefmeshError('RESUME_MISMATCH', { file, differences: differences.join('; ') });
+  if ((await weightsHash(out)) !== record.result.sha256) {
+    output.human(`note: the adapter in ${out} is not the one that its finished run wrote; starting anew`);
+    return null;
+  }
+  output.human(`this run is finished: ${out} holds the adapter of step ${record.result.step}; nothing to resume`);
+  return 'finished';
+}
+
+/** Says how a run differs from the record of another, when its settings came from one. */
+async function compareWithRecord(file: string, { course }: TrainingRun, output: Output): Promise<void> {
+  const record = await readRunRecord(file);
+  if (record === null) return;
+  const differences = courseDifferences(record, course);
+  if (differences.length > 0) output.human(`note: not the run of ${file}: ${differences.join('; ')}`);
+}
+
+async function trainAndWatch(
+  run: TrainingRun,
+  policy: Policy,
+  output: Output,
+  saved: SavedTraining | null,
+): Promise<FinishedRun> {
+  const { out, terms, training, watched, plan } = run;
+  const references = saved?.references ?? {
+    training: await referenceOf(run, policy, training.pairs, plan.firstEpoch(), output),
+    watched: watched && (await referenceOf(run, policy, watched.pairs, [[...watched.pairs.keys()]], output)),
+  };
+  const watch = watched && { pairs: watched.pairs, reference: references.watched!, beta: terms.beta };
+  await using log = await openTrainingLog(join(out, TRAINING_LOG), saved?.state.step ?? null);
+  const finished = await runSession(run, policy, {
+    references,
+    watch,
+    saved,
+    sinks: [log],
+    output,
+    signal: commandSignal(),
+  });
+  await log.sync();
+  return finished;
+}
+
+/** Writes the adapter, then the record that it is finished, and only then lets go of the saved states. */
+async function keepResult(run: TrainingRun, { vector, step, steps }: FinishedRun): Promise<void> {
+  const { out, checkpoint, terms, training, start } = run;
   const card = {
     'Preference pairs': training.pairs.length,
     'Optimiser steps': step,
@@ -56,82 +142,19 @@ async function train(options: TrainCommandOptions): Promise<void> {
     'Trained factor': terms.factor,
     Seed: terms.seed,
   };
-  const trained = { ...start, vector, baseHash: checkpoint.hash };
-  await writePeftAdapter(run.out, trained, { baseModel: checkpoint.name, card });
-  await forgetTraining(run.out);
-  output.human(`adapter of step ${step} written to ${run.out}`);
+  await writePeftAdapter(out, { ...start, vector, baseHash: checkpoint.hash }, { baseModel: checkpoint.name, card });
+  await writeRunRecord(out, { ...recordOf(run), result: { step, steps, sha256: (await weightsHash(out))! } });
+  await forgetTraining(out);
 }
 
-/**
- * Trains, evaluates and saves on the way. Answers the last adapter, or with early stopping the best one, and the step
- * it comes from. Interrupted, it saves the last finished step.
- */
-async function trainAndWatch(
-  run: TrainingRun,
-  policy: Policy,
-  output: Output,
-  saved: SavedTraining | null,
-): Promise<{ vector: Float32Array; step: number }> {
-  const { out, settings, terms, training, watched, start, evaluateEvery, checkpointEvery, earlyStop } = run;
-  const { totalSteps } = run.plan;
-  const signal = commandSignal();
-  const reference = await referenceOf(run, policy, training.pairs, run.plan.firstEpoch(), output);
-  const watch = watched && {
-    pairs: watched.pairs,
-    reference: await referenceOf(run, policy, watched.pairs, [[...watched.pairs.keys()]], output),
-    beta: terms.beta,
-  };
-  const hash = runHash(run);
-  let best: BestAdapter | null = saved?.best ?? null;
-  let latest: TrainingState | null = saved?.state ?? null;
-
-  const keep = async (state: TrainingState) => {
-    await saveTraining(out, hash, { state, best });
-    noteKept(`the run after step ${state.step}, in ${out}; --resume goes on from there`);
-  };
-  const evaluate = async (adapter: Float32Array, step: number) => {
-    if (watch === null) return;
-    const metrics = await evaluateLoss(policy, watch, adapter, step, { signal });
-    if (earlyStop !== null) best = better(best, metrics, adapter);
-    const accuracy = metrics['eval_rewards/accuracies'].toFixed(3);
-    output.json(metrics);
-    output.human(`after step ${step}: evaluation loss ${metrics.eval_loss.toFixed(4)}, accuracy ${accuracy}`);
-  };
-  const onStep = async (metrics: StepMetrics, state: TrainingState) => {
-    latest = state;
-    output.json(metrics);
-    progress.update(metrics.step, `loss ${metrics.loss.toFixed(4)}  margin ${metrics['rewards/margins'].toFixed(3)}`);
-    if (watch !== null && (state.step % evaluateEvery === 0 || state.step === totalSteps)) {
-      progress.end();
-      await evaluate(state.adapter, state.step);
-    }
-    if (checkpointEvery !== null && state.step % checkpointEvery === 0) await keep(state);
-    if (earlyStop !== null && best!.waited >= earlyStop) return 'stop';
-  };
-
-  if (saved === null) await evaluate(start.vector, 0);
-  noteKept(saved === null ? 'nothing, no step was finished' : `the run after step ${saved.state.step}, in ${out}`);
-  const progress = output.progress({ label: `training on ${settings.device}`, total: totalSteps, unit: 'steps' });
-  try {
-    const { adapter } = await trainAdapter(policy, training.pairs, {
-      adapter: start.vector,
-      table: start.table,
-      reference,
-      terms,
-      resume: saved?.state,
-      signal,
-      onStep,
-    });
-    const chosen = best as BestAdapter | null;
-    return chosen === null
-      ? { vector: adapter, step: latest?.step ?? 0 }
-      : { vector: chosen.adapter, step: chosen.step };
-  } catch (error) {
-    if (signal.aborted && latest !== null) await keep(latest);
-    throw error;
-  } finally {
-    progress.end();
-  }
+/** SHA-256 of the adapter's weights in a folder; null where there are none. */
+async function weightsHash(folder: string): Promise<string | null> {
+  const file = join(folder, ADAPTER_WEIGHTS);
+  if ((await fileSize(file)) === undefined) return null;
+  return naming(file, async () => {
+    await using handle = await open(file, 'r');
+    return await hashFile(handle, () => {});
+  });
 }
 
 /** Log-probabilities of pairs under the reference, by the graph that trains where that is the bare base. */

@@ -39,7 +39,9 @@ export interface TrainCommandOptions extends CommonOptions {
   readonly shuffle: boolean;
   readonly tokenBudget: number;
   readonly activationCheckpointing: boolean;
+  readonly evalEvery?: number;
   readonly earlyStop?: number;
+  readonly earlyStopDelta: number;
   readonly checkpointEvery?: number;
   readonly resume: boolean;
 }
@@ -58,10 +60,8 @@ export function addTrainOptions(command: Command): Command {
     .requiredOption('--out <folder>', 'where the adapter goes')
     .option('--init-adapter <folder>', 'go on from this adapter; its rank, alpha and targets are kept')
     .option('--reference-adapter <folder>', 'hold to the base with this adapter instead of the bare base')
-    .option(
-      '--eval-pairs <file>',
-      'JSONL of pairs to watch the loss on: at the start, every epoch or checkpoint, at the end',
-    )
+    .option('--eval-pairs <file>', 'JSONL of pairs to watch the loss on: at the start, on the way, at the end')
+    .option('--eval-every <n>', 'steps between two evaluations (default: an epoch, or --checkpoint-every)', count)
     .addOption(new Option('--rank <n>', `rank of the adapter (default: ${DEFAULT_RANK})`).argParser(count))
     .addOption(new Option('--alpha <number>', `scale times rank (default: ${DEFAULT_ALPHA})`).argParser(positive))
     .addOption(
@@ -95,7 +95,8 @@ export function addTrainOptions(command: Command): Command {
       'stop after this many evaluations without a lower loss, keeping the best adapter',
       count,
     )
-    .option('--checkpoint-every <n>', 'save the run every so many steps', count)
+    .option('--early-stop-delta <nats>', 'how much lower a loss must be to count as lower', numberValue({ min: 0 }), 0)
+    .option('--checkpoint-every <n>', 'save the run every so many steps (default: 100)', count)
     .option('--resume', 'go on from what an interrupted run saved in --out', false);
   return addCommonOptions(command);
 }

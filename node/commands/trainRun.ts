@@ -2,14 +2,16 @@
  * A run of `prefmesh train` before it starts: what it learns from, its terms, and the record that lets it be repeated.
  */
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
-import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
-import type { Adapter } from '../training/adapter.ts';
+import { withAlpha, type Adapter } from '../training/adapter.ts';
 import { BatchPlan } from '../training/batches.ts';
+import type { EarlyStop } from '../training/evaluationLoss.ts';
 import type { TokenizedPair } from '../training/policy.ts';
+import type { OptionValue, RunCourse } from '../training/runCourse.ts';
+import { RUN_RECORD_FORMAT, type PairCounts, type RunRecord } from '../training/runRecord.ts';
 import { distinguishable } from '../training/tokenization.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
 import {
@@ -39,16 +41,20 @@ export interface TrainingRun {
   /** The reference adapter; null for the bare base. */
   readonly anchor: Adapter | null;
   readonly plan: BatchPlan;
-  /** Steps between two evaluations: those between checkpoints, else an epoch. */
+  /** Steps between two evaluations: as asked, else those between checkpoints if these were asked for, else an epoch. */
   readonly evaluateEvery: number;
-  readonly checkpointEvery: number | null;
-  readonly earlyStop: number | null;
+  readonly checkpointEvery: number;
+  readonly earlyStop: EarlyStop | null;
+  readonly course: RunCourse;
 }
+
+/** Steps between two saved states, where nothing is asked for: seconds of work at most on a small model. */
+const CHECKPOINT_EVERY = 100;
 
 /** Pairs that can teach something, and how many were left out or cut. */
 export interface LearnablePairs {
   readonly pairs: readonly TokenizedPair[];
-  readonly counts: { readonly read: number; readonly dropped: number; readonly cut: number; readonly equal: number };
+  readonly counts: PairCounts;
   readonly maxLength: number;
   /** SHA-256 of the tokens in their order. */
   readonly hash: string;
@@ -56,9 +62,13 @@ export interface LearnablePairs {
 
 /** Opens everything that the options name. */
 export async function prepareRun(options: TrainCommandOptions, output: Output): Promise<TrainingRun> {
-  const { evalPairs, initAdapter, referenceAdapter, earlyStop = null, checkpointEvery = null } = options;
-  if (earlyStop !== null && evalPairs === undefined) {
-    throw new PrefmeshError('USAGE', { problem: '--early-stop needs --eval-pairs', hint: 'pass pairs to watch' });
+  const { evalPairs, initAdapter, referenceAdapter } = options;
+  for (const [flag, value] of [
+    ['--early-stop', options.earlyStop],
+    ['--eval-every', options.evalEvery],
+  ] as const) {
+    if (value === undefined || evalPairs !== undefined) continue;
+    throw new PrefmeshError('USAGE', { problem: `${flag} needs --eval-pairs`, hint: 'pass pairs to watch' });
   }
   const model = await openModel(options.model, options.home);
   const { checkpoint } = model;
@@ -68,20 +78,42 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
   const anchor = referenceAdapter === undefined ? null : await openAdapter(referenceAdapter, checkpoint, output);
   const terms = trainingTerms(options, checkpoint.config);
   const plan = new BatchPlan(training.pairs, terms);
+  const start = startingAdapter(options, checkpoint.config, given);
+  // The sums of a run depend on how its work is split, so the number of threads belongs to it.
+  const settings = { ...engineSettings(options), threads: options.threads ?? availableParallelism() };
+  const evaluateEvery = options.evalEvery ?? options.checkpointEvery ?? plan.stepsPerEpoch;
+  const { rank, alpha, targets } = start;
+  const resolved: Partial<TrainCommandOptions> = {
+    ...{ rank, alpha, targets: [...targets] },
+    learningRate: terms.learningRate,
+    maxLength: training.maxLength,
+    device: settings.device,
+    threads: settings.threads,
+    ...(terms.steps === undefined && { epochs: terms.epochs ?? 1 }),
+    ...(watched !== null && { evalEvery: evaluateEvery }),
+  };
+  const inputs = {
+    'base model': checkpoint.hash,
+    pairs: training.hash,
+    'evaluation pairs': watched?.hash ?? null,
+    'initial adapter': given && adapterHash(start),
+    'reference adapter': anchor && adapterHash(withAlpha(anchor, anchor.rank)),
+  };
   return {
     out: options.out,
     checkpoint,
-    settings: engineSettings(options),
+    settings,
     terms,
     running: { tokenBudget: options.tokenBudget, activationCheckpointing: options.activationCheckpointing },
     training,
     watched,
-    start: startingAdapter(options, checkpoint.config, given),
+    start,
     anchor,
     plan,
-    evaluateEvery: checkpointEvery ?? plan.stepsPerEpoch,
-    checkpointEvery,
-    earlyStop,
+    evaluateEvery,
+    checkpointEvery: options.checkpointEvery ?? CHECKPOINT_EVERY,
+    earlyStop: options.earlyStop === undefined ? null : { patience: options.earlyStop, delta: options.earlyStopDelta },
+    course: courseOf(options, resolved, inputs),
   };
 }
 
@@ -99,53 +131,59 @@ async function pairsToLearn(
     throw new PrefmeshError('PAIRS_NONE', { file, problem: 'no pair fits --max-length and has two different answers' });
   }
   const tokens = pairs.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected]);
-  const counts = { read: read.length, dropped: dropped.length, cut: cut.length, equal };
+  const counts = { read: read.length, used: pairs.length, dropped: dropped.length, cut: cut.length, equal };
   return { pairs, counts, maxLength, hash: sha256(JSON.stringify(tokens)) };
 }
 
-/** Everything that decides the course of a run, content by hash. Equal courses end in equal adapters. */
-export function courseOf({
-  checkpoint,
-  settings,
-  terms,
-  running,
-  training,
-  watched,
-  start,
-  anchor,
-  ...run
-}: TrainingRun) {
+/** Options that name what is had anyway, or do not change what a run ends in. */
+const OUTSIDE_THE_COURSE = new Set<string>([
+  'home',
+  'json',
+  'logLevel',
+  'config',
+  'model',
+  'pairs',
+  'out',
+  'initAdapter',
+  'referenceAdapter',
+  'evalPairs',
+  'resume',
+  'checkpointEvery',
+] satisfies (keyof TrainCommandOptions)[]);
+
+/** What decides the run's end: all options as they were resolved, and what went in by hash. */
+function courseOf(
+  options: TrainCommandOptions,
+  resolved: Partial<TrainCommandOptions>,
+  inputs: RunCourse['inputs'],
+): RunCourse {
+  const named: Record<string, OptionValue> = {};
+  for (const [name, value] of Object.entries({ ...options, ...resolved })) {
+    if (OUTSIDE_THE_COURSE.has(name) || value === undefined) continue;
+    const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    named[flag] = Array.isArray(value) ? value.join(',') : (value as OptionValue);
+  }
+  return { inputs, options: named };
+}
+
+/** What `training_config.json` says of a run that has not ended yet. */
+export function recordOf({ checkpoint, course, training, watched, plan }: TrainingRun): RunRecord {
   return {
-    base: checkpoint.hash,
-    pairs: training.hash,
-    evalPairs: watched?.hash ?? null,
-    maxLength: training.maxLength,
-    initialAdapter: { rank: start.rank, alpha: start.alpha, targets: start.targets, sha256: adapterHash(start) },
-    referenceAdapter: anchor && { alpha: anchor.alpha, rank: anchor.rank, sha256: adapterHash(anchor) },
-    terms,
-    running,
-    earlyStop: run.earlyStop,
-    evaluateEvery: run.evaluateEvery,
-    device: settings.device,
-  };
-}
-
-/** Names a run by its course. */
-export function runHash(run: TrainingRun): string {
-  return sha256(JSON.stringify(courseOf(run)));
-}
-
-/** Writes `training.json` beside the adapter to be: the resolved settings, and what went in by count and hash. */
-export async function saveRecord(run: TrainingRun): Promise<void> {
-  const record = {
+    format: RUN_RECORD_FORMAT,
     prefmesh: packageVersion(),
-    model: run.checkpoint.name,
-    counts: run.training.counts,
-    totalSteps: run.plan.totalSteps,
-    ...courseOf(run),
+    runtime: runtimeVersions(),
+    model: checkpoint.name,
+    ...course,
+    counts: { pairs: training.counts, evaluationPairs: watched && watched.counts },
+    totalSteps: plan.totalSteps,
+    result: null,
   };
-  await naming(run.out, () => mkdir(run.out, { recursive: true }));
-  await writeFileAtomic(join(run.out, 'training.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
+}
+
+/** What the figures of a run depend on besides its course. */
+function runtimeVersions(): Record<string, string> {
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return { node: process.versions.node, onnxruntime: version, platform: `${process.platform} ${process.arch}` };
 }
 
 /** SHA-256 of an adapter's values. */

@@ -21,6 +21,14 @@ export interface EvaluationSet {
   readonly beta: number;
 }
 
+/** When a run that is watched ends before its last step. */
+export interface EarlyStop {
+  /** Evaluations in a row without a lower loss. */
+  readonly patience: number;
+  /** Nats by which a loss must be lower to count as lower. */
+  readonly delta: number;
+}
+
 /** Loss and rewards of the evaluation set under an adapter. */
 export async function evaluateLoss(
   policy: Policy,
@@ -43,12 +51,17 @@ export async function evaluateLoss(
   };
 }
 
-/** The best adapter after one more evaluation; `adapter` is copied if it is the new best. */
+/**
+ * The best adapter after one more evaluation; `adapter` is copied if it is the new best.
+ *
+ * @param delta nats by which its loss must be below the best one
+ */
 export function better(
   best: BestAdapter | null,
   { step, eval_loss: loss }: EvaluationMetrics,
   adapter: Float32Array,
+  delta = 0,
 ): BestAdapter {
-  if (best === null || loss < best.loss) return { adapter: adapter.slice(), loss, step, waited: 0 };
+  if (best === null || loss < best.loss - delta) return { adapter: adapter.slice(), loss, step, waited: 0 };
   return { ...best, waited: best.waited + 1 };
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { programCommand } from '../../../node/commands/program.ts';
 import { readSafetensorsIndex, readTensor } from '../../../node/model/safetensors.ts';
+import { readRunRecord } from '../../../node/training/runRecord.ts';
 import type { StepMetrics } from '../../../node/training/metrics.ts';
 import type { OracleCase } from '../../oracle/oracleCase.ts';
 import { failure, jsonLines, prefmesh } from './childProgram.ts';
@@ -96,39 +97,48 @@ describe('prefmesh train', () => {
     assert.doesNotMatch(stderr, /does not name its base/);
   });
 
-  it('records its settings beside the adapter, and nothing of the pairs', () => {
+  it('records its settings beside the adapter, and nothing of the pairs', async () => {
     prefmesh(...arguments_('record', ...small, '--seed', '3'));
     const folder = join(home, 'record');
     assert.deepEqual(readdirSync(folder).sort(), [
       'README.md',
       'adapter_config.json',
       'adapter_model.safetensors',
-      'training.json',
+      'training_config.json',
+      'training_log.jsonl',
     ]);
-    const record = JSON.parse(readFileSync(join(folder, 'training.json'), 'utf8')) as {
-      terms: object;
-      counts: object;
-      totalSteps: number;
-    };
-    assert.deepEqual(record.terms, {
+    const record = (await readRunRecord(join(folder, 'training_config.json')))!;
+    const { options } = record;
+    assert.partialDeepStrictEqual(options, {
       loss: 'sigmoid',
       beta: 0.1,
-      learningRate: 0.01,
+      'learning-rate': 0.01,
       schedule: 'cosine',
       warmup: 0.1,
-      maxGradNorm: 1,
-      weightDecay: 0,
-      batchSize: 2,
+      'max-grad-norm': 1,
+      'weight-decay': 0,
+      'batch-size': 2,
       accumulate: 1,
       epochs: 1,
       shuffle: true,
       seed: 3,
       factor: 'both',
+      rank: 2,
+      alpha: 32,
+      targets: 'q_proj,k_proj,v_proj,o_proj',
+      'max-length': 512,
+      device: 'cpu',
+      threads: 1,
     });
-    assert.deepEqual(record.counts, { read: 4, dropped: 0, cut: 0, equal: 0 });
+    for (const path of ['home', 'model', 'pairs', 'out']) assert.ok(!Object.hasOwn(options, path), path);
+    assert.deepEqual(record.counts, {
+      pairs: { read: 4, used: 4, dropped: 0, cut: 0, equal: 0 },
+      evaluationPairs: null,
+    });
     assert.equal(record.totalSteps, 2);
+    assert.deepEqual([record.result!.step, record.result!.steps], [2, 2]);
     for (const name of readdirSync(folder)) {
-      assert.doesNotMatch(readFileSync(join(folder, name), 'latin1'), /budget|lunch|Summarise/, name);
+      assert.doesNotMatch(readFileSync(join(folder, name), 'latin1'), /lunch|Summarise/, name);
     }
   });
 
@@ -158,7 +168,7 @@ describe('prefmesh train', () => {
     assert.deepEqual([rest[0]!.step, rest.at(-1)!.step], [done + 1, 120]);
     prefmesh(...arguments_('uncut', ...settings));
     assert.deepEqual(weights(join(home, 'cut')), weights(join(home, 'uncut')));
-    assert.ok(!readdirSync(join(home, 'cut')).some((name) => name.includes('state')), 'the saved run is cleared away');
+    assert.ok(!existsSync(join(home, 'cut', 'checkpoints')), 'the saved run is cleared away');
   });
 
   it('saves itself every so many steps, and refuses to resume as another run', () => {
@@ -169,6 +179,11 @@ describe('prefmesh train', () => {
     assert.match(diverged.stderr, /not finite at step 2/);
     const refused = failure(...arguments_('saved', ...settings, '--resume'));
     assert.deepEqual([refused.code, refused.exit], ['RESUME_MISMATCH', 2]);
+    assert.match(refused.stderr, /other settings: .*--learning-rate was 1e\+38, is 0.01/);
+    assert.ok(existsSync(join(home, 'saved', 'checkpoints')), 'and what was saved is still there');
+    const anew = prefmesh(...arguments_('saved', ...settings));
+    assert.match(anew.stderr, /note: the run in .+, saved after step 1, is given up/);
+    assert.equal(anew.code, 0);
   });
 
   it('watches held-out pairs, stops when their loss no longer falls, and keeps the best adapter', () => {

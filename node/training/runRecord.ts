@@ -1,0 +1,71 @@
+/**
+ * `training_config.json`: what a run was, beside the adapter that it made. Every setting as it was resolved, what went
+ * in by hash and count, and what came out; never a text, and no path of the machine. Given as `--config`, it sets a
+ * command to do the same again.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { runCourseSchema } from './runCourse.ts';
+
+export const RUN_RECORD = 'training_config.json';
+
+/** Tells the file from a hand-written one. */
+export const RUN_RECORD_FORMAT = 'prefmesh training run 1';
+
+const counts = z.object({
+  /** Pairs in the file. */
+  read: z.int(),
+  /** Pairs that were used. */
+  used: z.int(),
+  /** Left out, for a prompt without room for an answer. */
+  dropped: z.int(),
+  /** Used with an answer cut at the longest length. */
+  cut: z.int(),
+  /** Left out, for two answers that are the same. */
+  equal: z.int(),
+});
+
+const schema = runCourseSchema.extend({
+  format: z.literal(RUN_RECORD_FORMAT),
+  prefmesh: z.string(),
+  /** What computed, by name and version. */
+  runtime: z.record(z.string(), z.string()),
+  model: z.string(),
+  counts: z.object({ pairs: counts, evaluationPairs: z.nullable(counts) }),
+  totalSteps: z.int(),
+  /** Null until the run is finished. */
+  result: z.nullable(
+    z.object({
+      /** The step whose adapter this is. */
+      step: z.int(),
+      /** Steps that were made. */
+      steps: z.int(),
+      /** Of `adapter_model.safetensors`. */
+      sha256: z.string(),
+    }),
+  ),
+});
+
+export type RunRecord = z.infer<typeof schema>;
+export type PairCounts = z.infer<typeof counts>;
+
+export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
+  await writeFileAtomic(join(folder, RUN_RECORD), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
+}
+
+/** The record in a file, or null where the file is missing or is something else. */
+export async function readRunRecord(file: string): Promise<RunRecord | null> {
+  const text = await naming(file, () => readFile(file, 'utf8').catch(ignoreMissing));
+  try {
+    return text === undefined ? null : (schema.safeParse(JSON.parse(text)).data ?? null);
+  } catch {
+    return null;
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+  return undefined;
+}
