@@ -109,9 +109,88 @@ export const ERRORS = {
   MODEL_NOT_FOUND: {
     exit: 2,
     what: 'no model at {model}: {problem}',
-    fix: 'pass a folder with config.json, *.safetensors and tokenizer.json, or the word embedded',
+    fix: 'pass a folder with config.json, *.safetensors and tokenizer.json, the word embedded, or an id fetched with prefmesh model pull',
     explain:
-      'A model is a folder in Hugging Face format, the word `embedded` for the model that comes with the package, or the id of a model stored under the data folder. The name given is none of these, or the folder lacks one of the files.',
+      'A model is a folder in Hugging Face format, the word `embedded` for the model that comes with the package, or the id of a model that `prefmesh model pull` has fetched. The name given is none of these, or the folder lacks one of the files.',
+  },
+  HUB_UNREACHABLE: {
+    exit: 4,
+    what: 'the model hub at {endpoint} could not be reached, or broke off: {problem}',
+    fix: 'check the network and the address (--endpoint, HF_ENDPOINT), then run the same command again; what came is kept',
+    explain:
+      'The hub, or the host that it sends files from, was asked several times in a row without a single new byte. What was received lies in the data folder, and the next pull goes on from there. Behind a proxy, set NODE_USE_ENV_PROXY=1 besides HTTPS_PROXY.',
+  },
+  HUB_BUSY: {
+    exit: 4,
+    what: '{endpoint} turns requests away with HTTP status {status}',
+    fix: 'wait {waiting}, then run the same command again; what came is kept. With a token (HF_TOKEN) a hub allows more',
+    explain:
+      'The hub limits how often it is asked (429), or is out of order (5xx). Short waits that it asks for are kept by the program itself.',
+  },
+  HUB_MODEL_MISSING: {
+    exit: 2,
+    what: 'there is no model {model} at {endpoint}, or it is private',
+    fix: 'check the id on the page of the model; for a private one set HF_TOKEN or pass --token-file',
+    explain:
+      'A hub answers the same for a repository that does not exist and for a private one that the token, or its absence, does not open.',
+  },
+  HUB_REVISION_MISSING: {
+    exit: 2,
+    what: 'the model {model} has no revision {revision}',
+    fix: 'pass --revision with a branch, tag or commit that its page lists, or leave it out for main',
+    explain: 'The repository exists, but none of its branches, tags or commits has this name.',
+  },
+  HUB_GATED: {
+    exit: 5,
+    what: 'the maker of {model} gives it out only to those who agreed to its terms',
+    fix: 'read and agree to the terms at {page}, then set HF_TOKEN or pass --token-file with a token of that account',
+    explain:
+      'Gated models need an account that has agreed to the terms on the page of the model, and sometimes the consent of the maker too, which takes a while. Reading the repository must be allowed to the token.',
+  },
+  HUB_TOKEN_REFUSED: {
+    exit: 2,
+    what: 'the hub at {endpoint} does not accept the token',
+    fix: 'make a new token with read access, then set HF_TOKEN or pass --token-file; or go without for a public model',
+    explain: 'The token is mistyped, has run out, was withdrawn, or belongs to another hub.',
+  },
+  HUB_REFUSED: {
+    exit: 4,
+    what: 'the hub at {endpoint} refuses {model} with HTTP status {status}: {said}',
+    fix: 'read the reason that it gives; the page of the model may say more',
+    explain: 'The hub answered with a status that a retry does not change, for instance for a disabled repository.',
+  },
+  HUB_ANSWER_UNUSABLE: {
+    exit: 4,
+    what: 'the hub at {endpoint} gives an answer that cannot be used: {problem}',
+    fix: 'check that --endpoint or HF_ENDPOINT is the address of a model hub; if so, report it',
+    explain:
+      'An answer is too long, is not JSON, lacks a field, or lists files under names that lead out of their folder. Nothing of it was written.',
+  },
+  HUB_FILES_UNFIT: {
+    exit: 3,
+    what: 'the model {model} cannot be used: {problem}',
+    fix: 'choose a repository with config.json, tokenizer.json and weights in safetensors',
+    explain:
+      'A model needs its configuration, its tokenizer and its weights as safetensors. Weights in other formats (.bin, .gguf, ONNX) are not read.',
+  },
+  HUB_FILE_MISSING: {
+    exit: 4,
+    what: 'the hub lists {file} of {model} at {revision}, but does not have it',
+    fix: 'run the same command again; if it stays, pass another --revision',
+    explain: 'The list of files and the files themselves disagree, as in a mirror that is being filled.',
+  },
+  HUB_FILE_MISMATCH: {
+    exit: 5,
+    what: '{file} of {model} is not what the hub lists: {problem}',
+    fix: 'run the same command again; if it stays, the server or something on the way changes files, use another --endpoint',
+    explain:
+      "Every file is held against the hash that the hub lists for it: SHA-256 for large files, git's blob hash for the others. The bytes that differ were removed; the other files are kept.",
+  },
+  PULL_LOCKED: {
+    exit: 2,
+    what: 'another process is pulling {model} into the same data folder',
+    fix: 'wait until it is done',
+    explain: 'Two processes must not write the same partial files. The lock ends with the process that holds it.',
   },
   MODEL_CONFIG_INVALID: {
     exit: 3,

@@ -1,15 +1,19 @@
 /**
- * `prefmesh model list|inspect`: which models are at hand, and what one of them is.
+ * `prefmesh model list|inspect|pull`: which models are at hand, what one of them is, and how to get another.
  */
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { EMBEDDED_FOLDER, openCheckpoint, type Checkpoint } from '../model/checkpoint.ts';
+import { INCOMING } from '../model/hub/staging.ts';
+import { readPullRecord } from '../model/hub/record.ts';
 import { fileSize } from '../model/jsonFile.ts';
+import { licenceOf } from '../model/licence.ts';
 import { traitsOf } from '../model/traits.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { showFacts } from './facts.ts';
 import { openModel } from './modelInput.ts';
+import { pullCommand } from './modelPull.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 
@@ -21,18 +25,21 @@ export function modelCommand(): Command {
     .argument('<model>', 'a folder, embedded, or the id of a pulled model')
     .action(inspectModel);
   addExample(addCommonOptions(inspect), 'prefmesh model inspect embedded');
-  const command = new Command('model').description('Look at models.').addCommand(list).addCommand(inspect);
-  return addExample(command, 'prefmesh model list');
+  const command = new Command('model').description('Get models, and look at them.');
+  command.addCommand(list).addCommand(inspect).addCommand(pullCommand());
+  return addExample(command, 'prefmesh model pull HuggingFaceTB/SmolLM2-135M', 'prefmesh model list');
 }
 
 async function listModels(options: CommonOptions): Promise<void> {
   const output = new Output(options);
-  const rows = [['model', 'family', 'parameters', 'size', 'SHA-256']];
+  const rows = [['model', 'family', 'parameters', 'size', 'revision', 'licence', 'SHA-256']];
   for (const id of await modelsAtHand(options.home)) {
     const checkpoint = await openCheckpoint(id, { home: options.home });
-    const facts = factsOf(checkpoint);
+    const facts = { ...factsOf(checkpoint), ...(await originOf(checkpoint.folder)) };
     output.json(facts);
-    rows.push([id, facts.family, millions(facts.parameters), megabytes(facts.bytes), facts.sha256.slice(0, 16)]);
+    const size = [millions(facts.parameters), megabytes(facts.bytes)];
+    const origin = [shownRevision(facts) ?? '', facts.licence ?? 'not stated'];
+    rows.push([id, facts.family, ...size, ...origin, facts.sha256.slice(0, 16)]);
   }
   if (!options.json) output.table(rows);
 }
@@ -42,6 +49,7 @@ async function inspectModel(model: string, options: CommonOptions): Promise<void
   const { checkpoint, tokenizer, template } = await openModel(model, options.home);
   const facts = {
     ...factsOf(checkpoint),
+    ...(await originOf(checkpoint.folder)),
     config: checkpoint.config,
     tokenizer: {
       tokens: tokenizer.vocabSize,
@@ -58,6 +66,8 @@ async function inspectModel(model: string, options: CommonOptions): Promise<void
     ['model', facts.model],
     ['SHA-256', facts.sha256],
     ['folder', facts.folder],
+    ...(facts.commit === null ? [] : [['revision', shownRevision(facts) ?? ''] as const]),
+    ['licence', facts.licence ?? 'not stated'],
     ['family', [facts.family, ...traitsOf(config)].join(', ')],
     ['parameters', `${millions(facts.parameters)} in ${facts.tensors} tensors of ${facts.dtypes.join(', ')}`],
     ['size', megabytes(facts.bytes)],
@@ -84,8 +94,22 @@ async function modelsAtHand(home: string): Promise<string[]> {
   );
   const stored = entries
     .filter((entry) => entry.isFile() && entry.name === 'config.json')
-    .map((entry) => relative(models, entry.parentPath).split(sep).join('/'));
+    .map((entry) => relative(models, entry.parentPath).split(sep).join('/'))
+    .filter((id) => !id.startsWith(`${INCOMING}/`));
   return [...ids, ...stored.sort()];
+}
+
+/** Where a model came from, as far as its folder says. */
+async function originOf(folder: string) {
+  const record = await readPullRecord(folder);
+  const { revision = null, commit = null } = record ?? {};
+  return { revision, commit, licence: record?.licence.id ?? (await licenceOf(folder)) };
+}
+
+/** `main (12-digit commit)`, or undefined for a model that was not pulled. */
+function shownRevision({ revision, commit }: { revision: string | null; commit: string | null }): string | undefined {
+  if (revision === null || commit === null) return undefined;
+  return revision === commit ? commit.slice(0, 12) : `${revision} (${commit.slice(0, 12)})`;
 }
 
 function factsOf({ name, folder, hash, config, tensors }: Checkpoint) {
