@@ -16,6 +16,7 @@ import { courseDifferences } from '../training/runCourse.ts';
 import { readRunRecord, RUN_RECORD, writeRunRecord } from '../training/runRecord.ts';
 import { openTrainingLog, TRAINING_LOG } from '../training/trainingLog.ts';
 import { forgetTraining, loadTraining, newestState, type SavedTraining } from '../training/trainingState.ts';
+import { lossText } from './lossOptions.ts';
 import { addExample } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
@@ -25,7 +26,7 @@ import { runSession, type FinishedRun } from './trainingSession.ts';
 
 export function trainCommand(): Command {
   const command = new Command('train')
-    .description('Train a LoRA adapter on preference pairs with the DPO loss.')
+    .description('Train a LoRA adapter on preference pairs with DPO or a loss of its family.')
     .action((options: TrainCommandOptions) => train(options));
   addTrainOptions(command);
   return addExample(
@@ -50,7 +51,7 @@ async function train(options: TrainCommandOptions): Promise<void> {
   const { checkpoint, settings, terms, running, training, start, plan } = run;
   output.human(
     `training rank ${start.rank} on ${start.targets.join(', ')} of ${checkpoint.name}, on ${settings.device}: ` +
-      `${training.pairs.length} pairs, ${plan.totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, beta ${terms.beta}`,
+      `${training.pairs.length} pairs, ${plan.totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, loss ${lossText(terms)}`,
   );
 
   const scale = start.alpha / start.rank;
@@ -117,7 +118,7 @@ async function trainAndWatch(
     training: await referenceOf(run, policy, training.pairs, plan.firstEpoch(), output),
     watched: watched && (await referenceOf(run, policy, watched.pairs, [[...watched.pairs.keys()]], output)),
   };
-  const watch = watched && { pairs: watched.pairs, reference: references.watched!, beta: terms.beta };
+  const watch = watched && { pairs: watched.pairs, reference: references.watched!, terms };
   await using log = await openTrainingLog(join(out, TRAINING_LOG), saved?.state.step ?? null);
   const finished = await runSession(run, policy, {
     references,
@@ -137,7 +138,7 @@ async function keepResult(run: TrainingRun, { vector, step, steps }: FinishedRun
   const card = {
     'Preference pairs': training.pairs.length,
     'Optimiser steps': step,
-    Loss: `DPO, ${terms.loss}, beta ${terms.beta}`,
+    Loss: lossText(terms),
     'Learning rate': `${terms.learningRate}, ${terms.schedule}`,
     'Trained factor': terms.factor,
     Seed: terms.seed,

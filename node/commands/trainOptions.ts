@@ -10,10 +10,11 @@ import { TARGET_MODULES, type TargetModule } from '../training/adapterVector.ts'
 import { TOKEN_BUDGET } from '../training/policy.ts';
 import { SCHEDULES, type ScheduleName } from '../training/schedule.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
+import { addLossOptions, lossTerms, type LossOptions } from './lossOptions.ts';
 import { addCommonOptions, type CommonOptions } from './options.ts';
 import { booleanValue, integerValue, listValue, numberValue } from './values.ts';
 
-export interface TrainCommandOptions extends CommonOptions {
+export interface TrainCommandOptions extends CommonOptions, LossOptions {
   readonly model: string;
   readonly pairs: string;
   readonly out: string;
@@ -24,8 +25,6 @@ export interface TrainCommandOptions extends CommonOptions {
   readonly alpha?: number;
   readonly targets?: TargetModule[];
   readonly factor: Factor;
-  readonly loss: 'sigmoid';
-  readonly beta: number;
   readonly learningRate?: number;
   readonly schedule: ScheduleName;
   readonly warmup: number;
@@ -69,9 +68,8 @@ export function addTrainOptions(command: Command): Command {
         listValue(TARGET_MODULES),
       ),
     )
-    .addOption(new Option('--factor <name>', 'which factor is trained').choices(FACTORS).default('both'))
-    .addOption(new Option('--loss <name>', 'preference loss').choices(['sigmoid']).default('sigmoid'))
-    .option('--beta <number>', 'how strongly the reference holds', positive, 0.1)
+    .addOption(new Option('--factor <name>', 'which factor is trained').choices(FACTORS).default('both'));
+  addLossOptions(command)
     .option('--learning-rate <number>', 'highest rate (default: by the size of the model)', positive)
     .addOption(new Option('--schedule <name>', 'course of the rate').choices(SCHEDULES).default('cosine'))
     .option('--warmup <share>', 'share of the steps to warm up', numberValue({ min: 0, max: 0.99 }), 0.1)
@@ -104,8 +102,7 @@ export function addTrainOptions(command: Command): Command {
 /** The terms of the run: what was asked, with what was left out filled in. */
 export function trainingTerms(options: TrainCommandOptions, config: ModelConfig): TrainingTerms {
   return {
-    loss: options.loss,
-    beta: options.beta,
+    ...lossTerms(options),
     learningRate: options.learningRate ?? defaultLearningRate(config),
     schedule: options.schedule,
     warmup: options.warmup,

@@ -14,6 +14,7 @@ import type { OptionValue, RunCourse } from '../training/runCourse.ts';
 import { RUN_RECORD_FORMAT, type PairCounts, type RunRecord } from '../training/runRecord.ts';
 import { distinguishable } from '../training/tokenization.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
+import { lossTerms } from './lossOptions.ts';
 import {
   engineSettings,
   openAdapter,
@@ -85,6 +86,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
   const { rank, alpha, targets } = start;
   const resolved: Partial<TrainCommandOptions> = {
     ...{ rank, alpha, targets: [...targets] },
+    ...(lossTerms(options) as Partial<TrainCommandOptions>),
     learningRate: terms.learningRate,
     maxLength: training.maxLength,
     device: settings.device,

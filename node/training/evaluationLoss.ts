@@ -1,10 +1,11 @@
 /**
- * Watching a run on pairs it does not train on: the DPO loss there, and when to stop.
+ * Watching a run on pairs it does not train on: the loss there, and when to stop.
  *
  * The loss, not the accuracy, decides: it is a proper score, and moves when accuracy on a small set does not.
  */
-import { rewardMetrics, sigmoidLoss, type LogProbs, type RewardMetrics } from './metrics.ts';
+import { rewardMetrics, type LogProbs, type RewardMetrics } from './metrics.ts';
 import type { Policy, TokenizedPair } from './policy.ts';
+import { batchLoss, type LossTerms } from './preferenceLoss.ts';
 import type { BestAdapter } from './trainingState.ts';
 
 /** The usual names of `RewardMetrics`, each with `eval_` before it. */
@@ -18,7 +19,8 @@ export interface EvaluationSet {
   readonly pairs: readonly TokenizedPair[];
   /** Of the same reference as training's, `[pairs]`. */
   readonly reference: LogProbs;
-  readonly beta: number;
+  /** Those of training. */
+  readonly terms: LossTerms;
 }
 
 /** When a run that is watched ends before its last step. */
@@ -32,19 +34,20 @@ export interface EarlyStop {
 /** Loss and rewards of the evaluation set under an adapter. */
 export async function evaluateLoss(
   policy: Policy,
-  { pairs, reference, beta }: EvaluationSet,
+  { pairs, reference, terms }: EvaluationSet,
   adapter: Float32Array,
   step: number,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<EvaluationMetrics> {
   const logProbs = await policy.logProbs(pairs, adapter, options);
-  const rewards = rewardMetrics(logProbs, reference, beta);
+  const rewards = rewardMetrics(logProbs, reference, terms.beta);
   return {
     step,
-    eval_loss: sigmoidLoss(logProbs, reference, beta),
+    eval_loss: batchLoss(terms, pairs, logProbs, reference).loss,
     'eval_rewards/chosen': rewards['rewards/chosen'],
     'eval_rewards/rejected': rewards['rewards/rejected'],
     'eval_rewards/accuracies': rewards['rewards/accuracies'],
+    'eval_rewards/ties': rewards['rewards/ties'],
     'eval_rewards/margins': rewards['rewards/margins'],
     'eval_logps/chosen': rewards['logps/chosen'],
     'eval_logps/rejected': rewards['logps/rejected'],

@@ -2,7 +2,6 @@
  * What a training step reports, under the names the field uses. All values are those before the step's update.
  */
 import type { TokenizedPair } from './policy.ts';
-import { sigmoidLossOf } from './preferenceLoss.ts';
 
 /** Summed log-probabilities in nats, one entry per pair. */
 export interface LogProbs {
@@ -13,8 +12,10 @@ export interface LogProbs {
 export interface StepMetrics {
   /** From 1. */
   readonly step: number;
-  /** Mean over the step's pairs, in nats. */
+  /** Of the step's pairs, the SFT term included, in nats. */
   readonly loss: number;
+  /** The SFT term before its weight: see `BatchLoss`. Only where the run has one. */
+  readonly sft_loss?: number;
   /** L2 norm over the trained factor, before clipping. */
   readonly grad_norm: number;
   readonly learning_rate: number;
@@ -23,6 +24,8 @@ export interface StepMetrics {
   readonly 'rewards/rejected': number;
   /** Share of pairs whose chosen reward is strictly above the rejected one. */
   readonly 'rewards/accuracies': number;
+  /** Share of pairs whose two rewards are equal; all of them, as long as the adapter does nothing. */
+  readonly 'rewards/ties': number;
   readonly 'rewards/margins': number;
   /** Means of the summed log-probabilities, in nats. */
   readonly 'logps/chosen': number;
@@ -35,19 +38,29 @@ export interface StepMetrics {
 
 export type RewardMetrics = Pick<
   StepMetrics,
-  'rewards/chosen' | 'rewards/rejected' | 'rewards/accuracies' | 'rewards/margins' | 'logps/chosen' | 'logps/rejected'
+  | 'rewards/chosen'
+  | 'rewards/rejected'
+  | 'rewards/accuracies'
+  | 'rewards/ties'
+  | 'rewards/margins'
+  | 'logps/chosen'
+  | 'logps/rejected'
 >;
 
-/** Rewards and log-probabilities of a set of pairs, averaged. */
+/**
+ * Rewards and log-probabilities of a set of pairs, averaged. Whatever the loss, a reward is β times the log-ratio of
+ * the whole answer, so that runs with different losses can be compared; TRL does the same.
+ */
 export function rewardMetrics(policy: LogProbs, reference: LogProbs, beta: number): RewardMetrics {
   const count = policy.chosen.length;
-  let [chosen, rejected, wins, logChosen, logRejected] = [0, 0, 0, 0, 0];
+  let [chosen, rejected, wins, ties, logChosen, logRejected] = [0, 0, 0, 0, 0, 0];
   for (let i = 0; i < count; i++) {
     const rewardChosen = beta * (policy.chosen[i]! - reference.chosen[i]!);
     const rewardRejected = beta * (policy.rejected[i]! - reference.rejected[i]!);
     chosen += rewardChosen;
     rejected += rewardRejected;
     if (rewardChosen > rewardRejected) wins++;
+    if (rewardChosen === rewardRejected) ties++;
     logChosen += policy.chosen[i]!;
     logRejected += policy.rejected[i]!;
   }
@@ -55,6 +68,7 @@ export function rewardMetrics(policy: LogProbs, reference: LogProbs, beta: numbe
     'rewards/chosen': chosen / count,
     'rewards/rejected': rejected / count,
     'rewards/accuracies': wins / count,
+    'rewards/ties': ties / count,
     'rewards/margins': (chosen - rejected) / count,
     'logps/chosen': logChosen / count,
     'logps/rejected': logRejected / count,
@@ -64,15 +78,4 @@ export function rewardMetrics(policy: LogProbs, reference: LogProbs, beta: numbe
 /** Tokens of a pair as `num_tokens` counts them. */
 export function tokenCount({ prompt, chosen, rejected }: TokenizedPair): number {
   return 2 * prompt.length + chosen.length + rejected.length;
-}
-
-/** Mean DPO sigmoid loss of a set of pairs, in nats. */
-export function sigmoidLoss(policy: LogProbs, reference: LogProbs, beta: number): number {
-  let sum = 0;
-  for (let i = 0; i < policy.chosen.length; i++) {
-    const chosen = policy.chosen[i]! - reference.chosen[i]!;
-    const rejected = policy.rejected[i]! - reference.rejected[i]!;
-    sum += sigmoidLossOf(chosen - rejected, beta);
-  }
-  return sum / policy.chosen.length;
 }

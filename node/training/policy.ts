@@ -15,7 +15,7 @@ import { exceedsWindow } from '../model/layerMasks.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
 import { planMicroBatches, type MicroBatch } from './microBatches.ts';
 import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
-import { sigmoidLossOf } from './preferenceLoss.ts';
+import { batchLoss, type LossTerms } from './preferenceLoss.ts';
 import { layOutPairs, type RowLayout } from './preferenceRows.ts';
 
 export type { AdapterLayout, AdapterVectorEntry, TargetModule } from './adapterVector.ts';
@@ -57,13 +57,24 @@ export interface PairLogProbs {
 }
 
 export interface PolicyGradient {
-  /** Mean over the pairs, in nats. */
+  /** Of the given pairs alone, in nats. */
   readonly loss: number;
   readonly gradient: Float32Array;
+  /** Summed log-probabilities in nats, one per pair. */
   readonly chosen: Float64Array;
   readonly rejected: Float64Array;
-  /** Prompt and completion tokens, the prompt counted once for each completion. */
-  readonly tokens: number;
+}
+
+/** What the means of a loss go over. */
+export interface BatchExtent {
+  readonly pairs: number;
+  /** Tokens of all chosen completions. */
+  readonly chosenTokens: number;
+}
+
+/** The extent of a batch that is just these pairs. */
+export function extentOf(pairs: readonly TokenizedPair[]): BatchExtent {
+  return { pairs: pairs.length, chosenTokens: pairs.reduce((sum, { chosen }) => sum + chosen.length, 0) };
 }
 
 /** Rows of the head's logits that are held at once; at a vocabulary of 50 000, 100 MB. */
@@ -116,44 +127,48 @@ export class Policy implements AsyncDisposable {
     return { chosen: sums.chosen, rejected: sums.rejected, chosenTokens: sums.chosenTokens };
   }
 
-  /** Mean DPO loss over the pairs and its gradient by the flat adapter vector; values before any update. */
+  /**
+   * The loss that `terms` name and its gradient by the flat adapter vector; values before any update. With `batch`,
+   * the pairs are a part of a larger batch, and the gradient is their share of that batch's: shares add up.
+   */
   async lossAndGradient(
     pairs: readonly TokenizedPair[],
     adapter: Float32Array,
     reference: { readonly chosen: Float64Array; readonly rejected: Float64Array },
-    { beta }: { readonly beta: number },
-    options: { signal?: AbortSignal } = {},
+    terms: LossTerms,
+    { batch = extentOf(pairs), ...options }: { batch?: BatchExtent; signal?: AbortSignal } = {},
   ): Promise<PolicyGradient> {
+    const { beta, labelSmoothing = 0, sftWeight = 0 } = terms;
     const sums = new PairSums(pairs);
     const total = new Float64Array(this.parameterCount);
-    for (const batch of this.#plan(pairs)) {
-      const { shape, members } = batch;
-      const key = keyOf('train', batch);
-      const graph = await this.#graphs.get(key, () => trainingGraph(this.#model, shape));
-      const padded = (from: ArrayLike<number>): Float32Array =>
-        Float32Array.from({ length: shape.pairs }, (_, i) => (i < members.length ? from[members[i]!]! : 0));
+    for (const part of this.#plan(pairs)) {
+      const { shape, members } = part;
+      const graph = await this.#graphs.get(keyOf(`train ${terms.loss}`, part), () =>
+        trainingGraph(this.#model, shape, terms.loss),
+      );
+      const perPair = (value: (pair: number) => number): Float32Array =>
+        Float32Array.from({ length: shape.pairs }, (_, i) => (i < members.length ? value(members[i]!) : 0));
       const { logProbs, gradient } = await graph.run(
         {
-          ...layOutPairs(heldBy(batch, pairs), shape),
+          ...layOutPairs(heldBy(part, pairs), shape),
           adapter,
           beta: Float32Array.of(beta),
-          referenceChosen: padded(reference.chosen),
-          referenceRejected: padded(reference.rejected),
-          weights: padded(new Float64Array(pairs.length).fill(1 / pairs.length)),
+          labelSmoothing: Float32Array.of(labelSmoothing),
+          referenceChosen: perPair((i) => reference.chosen[i]!),
+          referenceRejected: perPair((i) => reference.rejected[i]!),
+          chosenShare: perPair((i) => 1 / pairs[i]!.chosen.length),
+          rejectedShare: perPair((i) => 1 / pairs[i]!.rejected.length),
+          weights: perPair(() => 1 / batch.pairs),
+          sftWeights: perPair(() => sftWeight / batch.chosenTokens),
         },
         options,
       );
-      sums.take(batch, logProbs!);
+      sums.take(part, logProbs!);
       for (let i = 0; i < total.length; i++) total[i]! += gradient![i]!;
     }
     const { chosen, rejected } = sums;
-    const margin = (i: number): number => chosen[i]! - reference.chosen[i]! - (rejected[i]! - reference.rejected[i]!);
-    const loss = pairs.reduce((sum, _, i) => sum + sigmoidLossOf(margin(i), beta), 0) / pairs.length;
-    const tokens = pairs.reduce(
-      (sum, pair) => sum + 2 * pair.prompt.length + pair.chosen.length + pair.rejected.length,
-      0,
-    );
-    return { loss, gradient: Float32Array.from(total), chosen, rejected, tokens };
+    const { loss } = batchLoss(terms, pairs, sums, reference);
+    return { loss, gradient: Float32Array.from(total), chosen, rejected };
   }
 
   /** A pair that outgrows the model's attention window has rows of its own: the shared prompt's mask knows no window. */
@@ -200,6 +215,6 @@ function heldBy({ members }: MicroBatch, pairs: readonly TokenizedPair[]): Token
   return members.map((member) => pairs[member]!);
 }
 
-function keyOf(kind: 'score' | 'train', { shape }: MicroBatch): string {
+function keyOf(kind: string, { shape }: MicroBatch): string {
   return `${kind} ${shape.layout} ${shape.pairs} ${shape.prompt} ${shape.completion}`;
 }

@@ -19,7 +19,8 @@ import { frozenModel } from '../model/frozenModel.ts';
 import { headName, llamaHidden, type LlamaParts } from '../model/llama.ts';
 import { adaptedProjection } from './adaptedProjection.ts';
 import type { AdapterLayout } from './adapterVector.ts';
-import { sigmoidLoss, type PairValues } from './preferenceLoss.ts';
+import type { LossName } from './preferenceLoss.ts';
+import { preferenceObjective } from './preferenceObjective.ts';
 import { rowExtents, type PreferenceShape } from './preferenceRows.ts';
 
 export interface PreferenceModel {
@@ -43,23 +44,20 @@ export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Re
 }
 
 /**
- * As `scoringGraph`, with the further inputs `referenceChosen`, `referenceRejected` and `weights` `[pairs]` and `beta`
- * `[]`, and the further output `gradient`: of `sum(weights · loss)` by the adapter.
+ * As `scoringGraph`, with the further inputs of `preferenceObjective`, and the further output `gradient`: of that
+ * objective by the adapter.
  */
-export function trainingGraph(model: PreferenceModel, shape: PreferenceShape): Record<string, Value> {
+export function trainingGraph(model: PreferenceModel, shape: PreferenceShape, loss: LossName): Record<string, Value> {
   const { logProbs, factors, layerInputs } = forward(model, shape);
   const { pairs, completion } = shape;
   const sums = sum(reshape(logProbs, [2 * pairs, completion]), [1]);
-  const policy: PairValues = { chosen: sliceAxis(sums, 0, 0, pairs), rejected: sliceAxis(sums, 0, pairs, pairs) };
-  const reference: PairValues = {
-    chosen: input('referenceChosen', [pairs]),
-    rejected: input('referenceRejected', [pairs]),
-  };
-  const losses = sigmoidLoss(policy, reference, input('beta', []));
-  const loss = sum(multiply(losses, input('weights', [pairs])), [0]);
+  const objective = preferenceObjective(loss, {
+    chosen: sliceAxis(sums, 0, 0, pairs),
+    rejected: sliceAxis(sums, 0, pairs, pairs),
+  });
   const slopes = model.activationCheckpointing
-    ? checkpointedGradients(loss, factors, layerInputs)
-    : gradients(loss, factors);
+    ? checkpointedGradients(objective, factors, layerInputs)
+    : gradients(objective, factors);
   const parts = slopes.map((part) => reshape(part, [sizeOf(part.shape)]));
   return { logProbs, gradient: concat(parts, 0) };
 }

@@ -1,5 +1,6 @@
 /**
- * LoRA-DPO on one machine: Rafailov et al. 2023, "Direct preference optimization", equation 7, with AdamW.
+ * LoRA preference training on one machine: a loss of `preferenceLoss.ts`, DPO's unless the terms say otherwise, with
+ * AdamW.
  *
  * The reference is fixed for the whole run: its log-probabilities are computed once, before the first step, by the
  * same graph that trains. A run follows from its arguments alone; from a saved state it goes on bit for bit.
@@ -10,13 +11,11 @@ import type { AdapterVectorEntry } from './adapterVector.ts';
 import { BatchPlan } from './batches.ts';
 import { rewardMetrics, tokenCount, type LogProbs, type StepMetrics } from './metrics.ts';
 import { AdamW, clipGradient, globalNorm, type AdamWState } from './optimizer.ts';
-import type { Policy, TokenizedPair } from './policy.ts';
+import { extentOf, type Policy, type TokenizedPair } from './policy.ts';
+import { batchLoss, type BatchLoss, type LossTerms } from './preferenceLoss.ts';
 import { learningRateAt, type ScheduleName } from './schedule.ts';
 
-export interface TrainingTerms {
-  readonly loss: 'sigmoid';
-  /** How strongly the reference holds: the reward of an answer is β · log(π / π_ref). */
-  readonly beta: number;
+export interface TrainingTerms extends LossTerms {
   readonly learningRate: number;
   readonly schedule: ScheduleName;
   /** Share of the steps spent warming up, in [0, 1). */
@@ -98,7 +97,15 @@ export async function trainAdapter(
     const started = performance.now();
 
     const batch = plan.step(step);
-    const { loss, gradient, logProbs } = await batchGradient(policy, pairs, batch, adapter, reference, terms, cancel);
+    const { loss, chosenLoss, gradient, logProbs } = await batchGradient(
+      policy,
+      pairs,
+      batch,
+      adapter,
+      reference,
+      terms,
+      cancel,
+    );
     const norm = globalNorm(gradient, trained);
     if (!Number.isFinite(loss) || !Number.isFinite(norm))
       throw new PrefmeshError('TRAINING_DIVERGED', { step: step + 1 });
@@ -112,6 +119,7 @@ export async function trainAdapter(
     const metrics: StepMetrics = {
       step: step + 1,
       loss,
+      ...(terms.sftWeight === undefined ? {} : { sft_loss: chosenLoss }),
       grad_norm: norm,
       learning_rate: learningRate,
       ...rewardMetrics(logProbs, select(reference, seen), terms.beta),
@@ -126,8 +134,8 @@ export async function trainAdapter(
 }
 
 /**
- * Loss and gradient of an effective batch, each the mean over all its pairs however they are split into micro-batches,
- * and the policy's log-probabilities in the order of the batch.
+ * Loss and gradient of an effective batch, means over the whole of it however it is split into micro-batches, and the
+ * policy's log-probabilities in the order of the batch.
  */
 async function batchGradient(
   policy: Policy,
@@ -135,25 +143,24 @@ async function batchGradient(
   batch: readonly (readonly number[])[],
   adapter: Float32Array,
   reference: LogProbs,
-  { beta }: TrainingTerms,
+  terms: TrainingTerms,
   cancel: { signal?: AbortSignal },
-): Promise<{ loss: number; gradient: Float32Array; logProbs: LogProbs }> {
-  const count = batch.reduce((sum, micro) => sum + micro.length, 0);
+): Promise<BatchLoss & { gradient: Float32Array; logProbs: LogProbs }> {
+  const order = batch.flat();
+  const whole = order.map((i) => pairs[i]!);
+  const options = { ...cancel, batch: extentOf(whole) };
   const gradient = new Float32Array(adapter.length);
-  const logProbs = { chosen: new Float64Array(count), rejected: new Float64Array(count) };
-  let loss = 0;
+  const logProbs = { chosen: new Float64Array(order.length), rejected: new Float64Array(order.length) };
   let done = 0;
   for (const micro of batch) {
     const microPairs = micro.map((i) => pairs[i]!);
-    const part = await policy.lossAndGradient(microPairs, adapter, select(reference, micro), { beta }, cancel);
-    const share = micro.length / count;
-    loss += share * part.loss;
-    for (let i = 0; i < gradient.length; i++) gradient[i] = gradient[i]! + share * part.gradient[i]!;
+    const part = await policy.lossAndGradient(microPairs, adapter, select(reference, micro), terms, options);
+    for (let i = 0; i < gradient.length; i++) gradient[i]! += part.gradient[i]!;
     logProbs.chosen.set(part.chosen, done);
     logProbs.rejected.set(part.rejected, done);
     done += micro.length;
   }
-  return { loss, gradient, logProbs };
+  return { ...batchLoss(terms, whole, logProbs, select(reference, order)), gradient, logProbs };
 }
 
 function select({ chosen, rejected }: LogProbs, indices: readonly number[]): LogProbs {

@@ -42,9 +42,9 @@ function binary(rule: BinaryRule): Primitive<Plain> {
 interface UnaryRule {
   readonly name: string;
   readonly onnx: string;
-  readonly tensorflow: 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'softplus';
+  readonly tensorflow: 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'softplus' | 'sign' | 'relu';
   compute(x: number): number;
-  derivative(x: Value, output: Value, gradient: Value): Value;
+  derivative(x: Value, output: Value, gradient: Value): Value | null;
 }
 
 function unary(rule: UnaryRule): Primitive<Plain> {
@@ -140,6 +140,18 @@ const SOFTPLUS = unary({
   derivative: (x, _y, g) => multiply(g, sigmoid(x)),
 });
 
+/** -1, 0 or 1. */
+const SIGN = unary({ name: 'sign', onnx: 'Sign', tensorflow: 'sign', compute: Math.sign, derivative: () => null });
+
+/** `max(0, x)`, with slope 0 at 0. */
+const RELU = unary({
+  name: 'relu',
+  onnx: 'Relu',
+  tensorflow: 'relu',
+  compute: (x) => Math.max(0, x),
+  derivative: (_x, y, g) => multiply(g, sign(y)),
+});
+
 export const add = (a: Value, b: Value): Value => apply(ADD, [a, b], PLAIN);
 export const subtract = (a: Value, b: Value): Value => apply(SUBTRACT, [a, b], PLAIN);
 export const multiply = (a: Value, b: Value): Value => apply(MULTIPLY, [a, b], PLAIN);
@@ -150,6 +162,8 @@ export const logarithm = (x: Value): Value => apply(LOGARITHM, [x], PLAIN);
 export const squareRoot = (x: Value): Value => apply(SQUARE_ROOT, [x], PLAIN);
 export const sigmoid = (x: Value): Value => apply(SIGMOID, [x], PLAIN);
 export const softplus = (x: Value): Value => apply(SOFTPLUS, [x], PLAIN);
+export const sign = (x: Value): Value => apply(SIGN, [x], PLAIN);
+export const relu = (x: Value): Value => apply(RELU, [x], PLAIN);
 
 /** For each element of `shape`, the index of the element of `tensor` that is stretched onto it. */
 function broadcastIndices(tensor: NumericTensor, shape: readonly number[]): Int32Array {

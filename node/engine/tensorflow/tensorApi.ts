@@ -29,6 +29,8 @@ export interface TensorApi {
   readonly sqrt: Unary;
   readonly sigmoid: Unary;
   readonly softplus: Unary;
+  readonly sign: Unary;
+  readonly relu: Unary;
   readonly softmax: Unary;
   readonly logSoftmax: Unary;
   sum(x: TensorHandle, axes: Extents, keepAxes: boolean): TensorHandle;

@@ -46,6 +46,7 @@ describe('prefmesh train', () => {
         'rewards/chosen',
         'rewards/rejected',
         'rewards/accuracies',
+        'rewards/ties',
         'rewards/margins',
         'logps/chosen',
         'logps/rejected',

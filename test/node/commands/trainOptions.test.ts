@@ -44,6 +44,39 @@ describe('options of prefmesh train', () => {
     assert.deepEqual([steps, epochs, learningRate], [7, undefined, 1e-5]);
   });
 
+  it('name the loss and only what it knows, with defaults of its own', () => {
+    const lossOf = (...args: string[]) => {
+      const { loss, beta, labelSmoothing, sftWeight } = trainingTerms(parse(...args), config);
+      return { loss, beta, labelSmoothing, sftWeight };
+    };
+    const none = { labelSmoothing: undefined, sftWeight: undefined };
+    assert.deepEqual(lossOf('--loss', 'ipo'), { loss: 'ipo', beta: 0.1, ...none });
+    assert.deepEqual(lossOf('--loss', 'sigmoid_norm'), { loss: 'sigmoid_norm', beta: 5, ...none });
+    assert.deepEqual(lossOf('--loss', 'cdpo', '--beta', '0.3'), {
+      loss: 'cdpo',
+      beta: 0.3,
+      labelSmoothing: 0.1,
+      sftWeight: undefined,
+    });
+    assert.deepEqual(lossOf('--loss', 'robust', '--label-smoothing', '0.2', '--sft-weight', '0.5'), {
+      loss: 'robust',
+      beta: 0.1,
+      labelSmoothing: 0.2,
+      sftWeight: 0.5,
+    });
+  });
+
+  it('refuse label smoothing where the loss would ignore it', () => {
+    for (const loss of ['sigmoid', 'ipo', 'hinge', 'apo_zero', 'sigmoid_norm']) {
+      assert.throws(() => trainingTerms(parse('--loss', loss, '--label-smoothing', '0.1'), config), {
+        code: 'USAGE',
+        message: new RegExp(`--label-smoothing means nothing to --loss ${loss}`),
+      });
+    }
+    assert.throws(() => parse('--loss', 'robust', '--label-smoothing', '0.5'), /at most 0.49/);
+    assert.throws(() => parse('--loss', 'dpo'), /Allowed choices/);
+  });
+
   it('give large models small rates', () => {
     assert.equal(
       defaultLearningRate({ ...config, hiddenSize: 576, intermediateSize: 1536, layers: 30, vocabSize: 49152 }),
@@ -89,7 +122,7 @@ describe('options of prefmesh train', () => {
       ['--warmup', '1'],
       ['--rank', '0'],
       ['--batch-size', '1.5'],
-      ['--loss', 'ipo'],
+      ['--loss', 'dpo'],
       ['--shuffle', 'maybe'],
     ]) {
       assert.throws(() => parse(...args), { name: /Commander|InvalidArgument/ }, args.join(' '));

@@ -43,7 +43,7 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
     const inputs = shapes.map((shape, i) => input(`x${i}`, shape));
     return { name, inputs, output: build(...inputs), positive };
   };
-  const { add, subtract, multiply, divide, negate, exponential, logarithm, squareRoot, sigmoid, softplus } =
+  const { add, subtract, multiply, divide, negate, exponential, logarithm, squareRoot, sigmoid, softplus, relu } =
     elementwise;
   const { gatherRows, scatterRows, pick, place } = indexing;
   const heads = { heads: 2 * a, kvHeads: a };
@@ -67,6 +67,7 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
     graph('squareRoot', [of(a, b)], squareRoot, true),
     graph('sigmoid', [of(a, b)], sigmoid),
     graph('softplus', [of(a, b)], softplus),
+    graph('relu', [of(a, b)], relu),
     graph('sum over inner and outer axes', [of(a, b, c)], (x) => sum(x, [0, -1])),
     graph('sum, axes kept', [of(a, b, c)], (x) => sum(x, [1], true)),
     graph('softmax', [of(a, b, c)], softmax),

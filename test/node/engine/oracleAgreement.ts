@@ -62,7 +62,7 @@ export async function checkOracle(
     near(reference.rejected[i]!, row.ref_rejected, tolerances.values, `reference rejected of ${row.id}`);
   }
 
-  const terms = { beta: expected.beta };
+  const terms = { loss: 'sigmoid', beta: expected.beta } as const;
   const { loss, gradient } = await policy.lossAndGradient(pairs, adapter.vector, reference, terms);
   near(loss, expected.loss0, tolerances.values, 'loss');
   near(Math.hypot(...gradient), expected.grad_norm0, tolerances.values, 'gradient norm');

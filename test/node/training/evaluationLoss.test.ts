@@ -16,8 +16,9 @@ describe('evaluation during training', () => {
       { id: 'b', prompt: [9, 8, 7], chosen: [6], rejected: [5, 4] },
     ];
     const reference = await policy.logProbs(pairs, null);
-    const step = await policy.lossAndGradient(pairs, adapter.vector, reference, { beta: 0.3 });
-    const evaluated = await evaluateLoss(policy, { pairs, reference, beta: 0.3 }, adapter.vector, 12);
+    const terms = { loss: 'ipo', beta: 0.3, sftWeight: 0.5 } as const;
+    const step = await policy.lossAndGradient(pairs, adapter.vector, reference, terms);
+    const evaluated = await evaluateLoss(policy, { pairs, reference, terms }, adapter.vector, 12);
     assert.equal(evaluated.step, 12);
     assert.ok(Math.abs(evaluated.eval_loss - step.loss) < 1e-5);
     assert.ok(Math.abs(evaluated['eval_logps/chosen'] - (step.chosen[0]! + step.chosen[1]!) / 2) < 1e-3);

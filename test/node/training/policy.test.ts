@@ -82,7 +82,10 @@ for (const name of ['llama', 'qwen2']) {
             assert.ok(relativeError(reference.chosen[i]!, row.ref_chosen) < 1e-5, `reference, chosen of pair ${i}`);
             assert.ok(relativeError(reference.rejected[i]!, row.ref_rejected) < 1e-5, `reference, rejected of ${i}`);
           }
-          const step = await policy.lossAndGradient(pairs, adapter, reference, { beta: expected.beta });
+          const step = await policy.lossAndGradient(pairs, adapter, reference, {
+            loss: 'sigmoid',
+            beta: expected.beta,
+          });
           assert.ok(relativeError(step.loss, expected.loss0) < 1e-5, `loss ${step.loss}`);
           assert.ok(relativeError(norm(step.gradient), expected.grad_norm0) < 1e-5, `norm ${norm(step.gradient)}`);
           assert.equal(step.gradient.length, policy.parameterCount);
@@ -95,7 +98,8 @@ for (const name of ['llama', 'qwen2']) {
       const gradientOf = (options: Parameters<typeof withPolicy>[0]) =>
         withPolicy(options, async (policy) => {
           const reference = await policy.logProbs(pairs, null);
-          return (await policy.lossAndGradient(pairs, adapter, reference, { beta: expected.beta })).gradient;
+          return (await policy.lossAndGradient(pairs, adapter, reference, { loss: 'sigmoid', beta: expected.beta }))
+            .gradient;
         });
       const whole = await gradientOf({ rows: 'apart' });
       for (const options of [{ rows: 'shared' }, { rows: 'shared', tokenBudget: 1, headChunk: 7 }] as const) {
@@ -111,7 +115,7 @@ for (const name of ['llama', 'qwen2']) {
         const stepOf = (activationCheckpointing: boolean) =>
           withPolicy({ rows, activationCheckpointing }, async (policy) => {
             const reference = await policy.logProbs(pairs, null);
-            return policy.lossAndGradient(pairs, adapter, reference, { beta: expected.beta });
+            return policy.lossAndGradient(pairs, adapter, reference, { loss: 'sigmoid', beta: expected.beta });
           });
         assert.deepEqual(await stepOf(true), await stepOf(false));
       });
@@ -122,10 +126,10 @@ for (const name of ['llama', 'qwen2']) {
         const { pairs, adapter } = oracle;
         const zero = new Float32Array(adapter.length);
         const reference = await policy.logProbs(pairs, null);
-        const { loss } = await policy.lossAndGradient(pairs, zero, reference, { beta: 0.1 });
+        const { loss } = await policy.lossAndGradient(pairs, zero, reference, { loss: 'sigmoid', beta: 0.1 });
         assert.equal(loss, Math.LN2);
-        const first = await policy.lossAndGradient(pairs, adapter, reference, { beta: 0.1 });
-        const second = await policy.lossAndGradient(pairs, adapter, reference, { beta: 0.1 });
+        const first = await policy.lossAndGradient(pairs, adapter, reference, { loss: 'sigmoid', beta: 0.1 });
+        const second = await policy.lossAndGradient(pairs, adapter, reference, { loss: 'sigmoid', beta: 0.1 });
         assert.deepEqual(first, second);
       });
     });

@@ -50,7 +50,7 @@ for (const model of ['llama', 'qwen2']) {
         const options = { checkpoint, layout: LAYOUT, scale: SCALE, threads: 1, activationCheckpointing };
         await using policy = await Policy.open(options);
         const bare = await policy.logProbs(pairs(), null);
-        const step = await policy.lossAndGradient(pairs(), adapterOf(checkpoint), bare, { beta: 0.1 });
+        const step = await policy.lossAndGradient(pairs(), adapterOf(checkpoint), bare, { loss: 'sigmoid', beta: 0.1 });
         return { bare, ...step };
       };
 
