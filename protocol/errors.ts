@@ -341,12 +341,33 @@ export const ERRORS = {
     explain:
       'The device that was asked for by name is not there, or what it needs is not installed. Nothing is ever computed on another device in its place. docs/how-to/use-a-gpu.md says what each device needs.',
   },
+  DEVICE_LOST: {
+    exit: 1,
+    what: 'device {device} stopped answering: {problem}',
+    fix: 'lower --token-budget, so that one computation takes less time; update the driver if it stays',
+    explain:
+      'The driver gave the device up: after a computation that took longer than the system allows, after sleep, or for want of memory. Nothing on disk was changed; a run with checkpoints goes on with --resume.',
+  },
+  OUT_OF_MEMORY: {
+    exit: 1,
+    what: 'device {device} has not enough memory: {problem}',
+    fix: 'lower --token-budget, or cut long pairs with --max-length',
+    explain:
+      'A tensor could not be allocated, or is larger than the device allows. What runs at once is bounded by --token-budget: half of it needs about half of the memory beyond the weights. docs/how-to/use-a-gpu.md lists what else lowers it. Where the system has no memory left at all, it may end the process before this error can be told.',
+  },
+  PRECISION_UNSUPPORTED: {
+    exit: 2,
+    what: 'device {device} cannot compute in {precision}',
+    fix: 'leave --precision out, or use a device that has it',
+    explain:
+      'Half-precision activations need a device that computes with them. On WebGPU that is the feature shader-f16, which most GPUs have and software drivers lack; TensorFlow.js has none.',
+  },
   ENGINE_FAILED: {
     exit: 1,
     what: 'the training engine failed on device {device}: {problem}',
-    fix: 'try --device cpu, fewer --threads or a smaller batch; if it stays, report it with --log-level debug',
+    fix: 'try --device cpu; if it stays, report it with --log-level debug',
     explain:
-      'The runtime that executes compiled graphs refused a graph or stopped during a run: most often the device is missing or its memory is used up. Nothing on disk was changed.',
+      'The runtime that executes compiled graphs refused a graph or stopped during a run, for a reason that has no code of its own. Nothing on disk was changed.',
   },
   BAD_IDENTITY: {
     exit: 5,

@@ -29,6 +29,14 @@ export interface RunOptions {
   readonly writes?: readonly ResidentWrite[];
 }
 
+/** What computes one node of a compiled graph. */
+export interface Placement {
+  /** By its name in ONNX. */
+  readonly operator: string;
+  /** By its name in ONNX Runtime, such as `CPUExecutionProvider`. */
+  readonly provider: string;
+}
+
 /** A compiled graph. */
 export interface Executable {
   /** The outputs by name, given the inputs by name. Runs are queued; one graph runs at a time. */
@@ -37,9 +45,13 @@ export interface Executable {
     options?: RunOptions,
   ): Promise<Record<string, TensorData>>;
   dispose(): Promise<void>;
+  /** Of a graph compiled with `trace` and run: which part of the runtime computed each node. */
+  placement?(): Promise<readonly Placement[]>;
 }
 
 export interface CompileOptions {
+  /** Whether to write down what computes which node; slower. */
+  readonly trace?: boolean;
   /**
    * `fast` packs and converts frozen weights once, at the price of a private copy of them; `small` uses them as they
    * are in their file, whose pages all processes share.

@@ -24,7 +24,8 @@ import type {
 import { failureOf } from './failure.ts';
 import { checkFeeds } from './feeds.ts';
 import { inTopologicalOrder, sizeOf, type Input, type Shape, type Value } from './graph.ts';
-import { lowerToOnnx } from './onnx/model.ts';
+import { lowerToOnnx, type OnnxModel } from './onnx/model.ts';
+import { prepareEnvironment } from './onnx/sessionOptions.ts';
 import type { FedTensor, Reply, Request } from './onnxruntimeMessages.ts';
 import { linkWeights } from './weightFolder.ts';
 
@@ -65,6 +66,7 @@ export class OnnxRuntimeExecutor implements Executor {
     options: ExecutorOptions & { readonly device?: OnnxDevice | undefined } = {},
   ): Promise<OnnxRuntimeExecutor> {
     const { device = 'cpu', threads = availableParallelism(), cacheFolder } = options;
+    prepareEnvironment(device);
     if (cacheFolder !== undefined) await mkdir(cacheFolder, { recursive: true });
     const folder = cacheFolder ?? (await mkdtemp(path.join(tmpdir(), 'prefmesh-')));
     return new OnnxRuntimeExecutor(device, threads, folder, cacheFolder === undefined);
@@ -79,14 +81,15 @@ export class OnnxRuntimeExecutor implements Executor {
     const session = this.#sequence++;
     try {
       await writeFile(file, model.bytes, { mode: 0o600 });
-      const { weights = 'small' } = options;
-      await this.#ask({ kind: 'compile', session, file, device: this.device, threads: this.#threads, weights });
+      const settings = { device: this.device, threads: this.#threads, weights: this.#keeping(model, options) };
+      await this.#ask({ kind: 'compile', session, file, traceFile: options.trace ? file : undefined, ...settings });
     } finally {
       await rm(file, { force: true });
     }
     const inputs = inTopologicalOrder(Object.values(outputs)).filter((value) => value.kind === 'input');
     return {
       run: (feeds, runOptions) => this.#run(session, inputs, feeds, runOptions),
+      placement: async () => (await this.#ask({ kind: 'placement', session })).placement!,
       dispose: async () => {
         await this.#ask({ kind: 'dispose', session });
       },
@@ -109,6 +112,14 @@ export class OnnxRuntimeExecutor implements Executor {
     if (this.#cleanUp === undefined) return;
     process.off('exit', this.#cleanUp);
     this.#cleanUp();
+  }
+
+  /**
+   * Beside the CPU, weights are copied to the device anyway, and not every device can convert half-precision ones by
+   * itself: they are made ready once, unless that would unpack 4-bit weights for good.
+   */
+  #keeping({ packed }: OnnxModel, { weights = 'small' }: CompileOptions): 'fast' | 'small' {
+    return this.device === 'cpu' || packed ? weights : 'fast';
   }
 
   async #run(

@@ -2,9 +2,9 @@
  * What the executor and its worker thread say to each other.
  */
 
-import type { OnnxDevice } from './device.ts';
-import type { TensorData } from './executor.ts';
+import type { Placement, TensorData } from './executor.ts';
 import type { ElementType, Shape } from './graph.ts';
+import type { SessionSettings } from './onnx/sessionOptions.ts';
 
 export interface FedTensor {
   readonly data: TensorData;
@@ -13,20 +13,14 @@ export interface FedTensor {
 }
 
 export type Request =
-  | {
-      readonly kind: 'compile';
-      readonly session: number;
-      readonly file: string;
-      readonly device: OnnxDevice;
-      readonly threads: number;
-      readonly weights: 'fast' | 'small';
-    }
+  | ({ readonly kind: 'compile'; readonly session: number; readonly file: string } & SessionSettings)
   | {
       readonly kind: 'run';
       readonly session: number;
       readonly feeds: Readonly<Record<string, FedTensor | { readonly resident: number }>>;
       readonly writes: readonly { readonly output: string; readonly into: number; readonly starts: Int32Array }[];
     }
+  | { readonly kind: 'placement'; readonly session: number }
   | { readonly kind: 'dispose'; readonly session: number }
   | { readonly kind: 'allocate'; readonly resident: number; readonly shape: Shape; readonly data: Float32Array }
   | { readonly kind: 'release'; readonly resident: number };
@@ -34,6 +28,7 @@ export type Request =
 export interface Reply {
   readonly id: number;
   readonly outputs?: Record<string, TensorData>;
+  readonly placement?: readonly Placement[];
   /** The runtime's words where the request failed. */
   readonly failure?: string;
 }

@@ -4,65 +4,47 @@
 
 import { parentPort } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import type { OnnxDevice } from './device.ts';
 import type { TensorData } from './executor.ts';
 import { writeRows } from './feeds.ts';
+import { readPlacement } from './onnx/placement.ts';
+import { sessionOptions } from './onnx/sessionOptions.ts';
 import type { Reply, Request } from './onnxruntimeMessages.ts';
 
-const PROVIDERS: Readonly<Record<OnnxDevice, string>> = {
-  cpu: 'cpu',
-  webgpu: 'webgpu',
-  cuda: 'cuda',
-  directml: 'dml',
-  coreml: 'coreml',
-};
+// Failures are thrown, and told from there.
+ort.env.logLevel = 'fatal';
 
 const sessions = new Map<number, ort.InferenceSession>();
+/** Of the sessions that write a trace. */
+const traceFiles = new Map<number, string>();
 const residents = new Map<number, ort.Tensor>();
 
-async function handle(request: Request): Promise<Record<string, TensorData> | undefined> {
+/** What is answered besides that it is done. */
+async function handle(request: Request): Promise<Pick<Reply, 'outputs' | 'placement'>> {
   switch (request.kind) {
     case 'compile':
-      sessions.set(request.session, await ort.InferenceSession.create(request.file, sessionOptions(request)));
-      return undefined;
+      await compile(request);
+      return {};
     case 'run':
-      return run(request);
+      return { outputs: await run(request) };
+    case 'placement':
+      return { placement: await readPlacement(sessions.get(request.session)!, traceFiles.get(request.session)!) };
     case 'dispose':
       await sessions.get(request.session)?.release();
       sessions.delete(request.session);
-      return undefined;
+      traceFiles.delete(request.session);
+      return {};
     case 'allocate':
       residents.set(request.resident, new ort.Tensor('float32', request.data, request.shape));
-      return undefined;
+      return {};
     case 'release':
       residents.delete(request.resident);
-      return undefined;
+      return {};
   }
 }
 
-function sessionOptions(request: Extract<Request, { kind: 'compile' }>): ort.InferenceSession.SessionOptions {
-  // Elsewhere weights are copied to the device anyway, and not every device can convert half-precision ones by itself.
-  const small = request.device === 'cpu' && request.weights === 'small';
-  return {
-    executionProviders: [PROVIDERS[request.device]],
-    intraOpNumThreads: request.threads,
-    graphOptimizationLevel: 'all',
-    // The memory pattern nearly doubles the arena and makes the second run slow.
-    enableMemPattern: false,
-    // An arena would hold each compiled graph's peak for good; plain allocation is as fast here and gives it back.
-    enableCpuMemArena: false,
-    // Failures are thrown, and told from there.
-    logSeverityLevel: 4,
-    extra: {
-      // Folding would turn half-precision weights into private float32 copies.
-      ...(small && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
-      session: {
-        ...(small && { disable_prepacking: '1' }),
-        // Several nodes may share a machine: a thread that waits must not hold a core.
-        intra_op: { allow_spinning: '0' },
-      },
-    },
-  };
+async function compile({ session, file, ...settings }: Extract<Request, { kind: 'compile' }>): Promise<void> {
+  sessions.set(session, await ort.InferenceSession.create(file, sessionOptions(settings)));
+  if (settings.traceFile !== undefined) traceFiles.set(session, settings.traceFile);
 }
 
 async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<string, TensorData>> {
@@ -87,11 +69,11 @@ function held({ data, dims }: ort.Tensor): { data: Float32Array; shape: readonly
 
 parentPort!.on('message', ({ id, request }: { id: number; request: Request }) => {
   handle(request).then(
-    (outputs) => {
-      const reply: Reply = outputs === undefined ? { id } : { id, outputs };
+    (answer) => {
+      const reply: Reply = { id, ...answer };
       parentPort!.postMessage(
         reply,
-        Object.values(outputs ?? {}).map(({ buffer }) => buffer as ArrayBuffer),
+        Object.values(answer.outputs ?? {}).map(({ buffer }) => buffer as ArrayBuffer),
       );
     },
     (error: unknown) => {

@@ -14,7 +14,8 @@ import { rotary, rotaryFrequencies, rotaryTables } from './composites/rotary.ts'
 import { swiglu } from './composites/swiglu.ts';
 import { tokenLogProbs } from './composites/tokenLogProbs.ts';
 import { gradients } from './derivative.ts';
-import type { Executor } from './executor.ts';
+import type { Device } from './device.ts';
+import type { Executor, Placement } from './executor.ts';
 import { constant, input, sizeOf, type Input, type Value } from './graph.ts';
 import { add } from './operators/elementwise.ts';
 import { sum } from './operators/broadcasting.ts';
@@ -27,7 +28,10 @@ const TOLERANCE = 1e-4;
 
 const [BATCH, TIME, WIDTH, HEADS, RANK, VOCABULARY] = [2, 3, 8, 2, 2, 11];
 
-/** Throws `DEVICE_WRONG` where the executor's values are not those of the plain evaluator. */
+/**
+ * Throws `DEVICE_WRONG` where the executor's values are not those of the plain evaluator, and `DEVICE_UNAVAILABLE`
+ * where the runtime would quietly compute on the processor instead.
+ */
 export async function testDevice(executor: Executor): Promise<void> {
   const { inputs, outputs } = block();
   const feeds = Object.fromEntries(
@@ -36,9 +40,11 @@ export async function testDevice(executor: Executor): Promise<void> {
       Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(7 * i + 3 * at + 1) / 2),
     ]),
   );
-  const executable = await executor.compile(outputs);
+  const executable = await executor.compile(outputs, { trace: true });
   const actual = await executable.run(feeds);
+  const placement = await executable.placement?.();
   await executable.dispose();
+  if (placement !== undefined) checkPlacement(executor.device, placement);
   const expected = evaluate(Object.values(outputs), feeds);
   for (const [i, name] of Object.keys(outputs).entries()) {
     const error = relativeError(actual[name]!, expected[i]!.data);
@@ -48,6 +54,21 @@ export async function testDevice(executor: Executor): Promise<void> {
     }
   }
 }
+
+/** Runtimes give what a device has no kernel for to the processor; a few small nodes are no harm, products are. */
+function checkPlacement(device: Device, placement: readonly Placement[]): void {
+  if (device === 'cpu') return;
+  const products = placement.filter(({ operator }) => PRODUCTS.test(operator));
+  const left = products.filter(({ provider }) => provider === 'CPUExecutionProvider').length;
+  if (left * 2 <= products.length) return;
+  throw new PrefmeshError('DEVICE_UNAVAILABLE', {
+    device,
+    problem: `it leaves ${left} of ${products.length} matrix products to the processor`,
+    remedy: 'use --device cpu, which computes the same without the way there and back',
+  });
+}
+
+const PRODUCTS = /^(MatMul|FusedMatMul|Gemm)/;
 
 function block(): { inputs: Input[]; outputs: Record<string, Value> } {
   const rows = BATCH * TIME;

@@ -19,6 +19,8 @@ export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** Weight files by the name under which the model expects each beside itself. */
   readonly weightFiles: ReadonlyMap<string, string>;
+  /** Whether it has packed 4-bit weights. */
+  readonly packed: boolean;
   /** How many nodes the graph has. */
   readonly nodes: number;
 }
@@ -44,6 +46,7 @@ class ModelWriter implements Lowering {
   readonly #constants = new Map<string, string>();
   readonly #casts = new Map<string, string>();
   readonly #weightFiles = new Map<string, string>();
+  #packed = false;
 
   constructor(device: Device) {
     this.device = device;
@@ -87,7 +90,7 @@ class ModelWriter implements Lowering {
         outputs: this.#outputs,
       },
     });
-    return { bytes, weightFiles: this.#weightFiles, nodes: this.#nodes.length };
+    return { bytes, weightFiles: this.#weightFiles, packed: this.#packed, nodes: this.#nodes.length };
   }
 
   emit(
@@ -154,6 +157,7 @@ class ModelWriter implements Lowering {
     const beside = `${this.#fileNumber(source.file)}-${path.basename(source.file)}`;
     this.#weightFiles.set(beside, source.file);
     const stored: OnnxElementType = STORED_AS[source.dtype];
+    this.#packed ||= stored === 'uint8';
     const external = { location: beside, offset: String(source.offset), length: String(source.bytes) };
     this.#initializers.push({
       name: source.name,

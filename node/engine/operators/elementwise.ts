@@ -3,6 +3,7 @@
  */
 
 import { apply, broadcastShape, scalar, sizeOf, type NumericTensor, type Primitive, type Value } from '../graph.ts';
+import { ELEMENT_TYPE } from '../onnx/schema.ts';
 import { sumTo } from './broadcasting.ts';
 
 type Plain = Record<never, never>;
@@ -141,7 +142,16 @@ const SOFTPLUS = unary({
 });
 
 /** -1, 0 or 1. */
-const SIGN = unary({ name: 'sign', onnx: 'Sign', tensorflow: 'sign', compute: Math.sign, derivative: () => null });
+const SIGN: Primitive<Plain> = {
+  ...unary({ name: 'sign', onnx: 'Sign', tensorflow: 'sign', compute: Math.sign, derivative: () => null }),
+  lower(lowering, [x]) {
+    if (lowering.device !== 'webgpu') return lowering.emit('Sign', [x!]);
+    // No kernel there.
+    const holds = (comparison: string): string =>
+      lowering.emit('Cast', [lowering.emit(comparison, [x!, lowering.float32(0)])], { to: ELEMENT_TYPE.float32 });
+    return lowering.emit('Sub', [holds('Greater'), holds('Less')]);
+  },
+};
 
 /** `max(0, x)`, with slope 0 at 0. */
 const RELU = unary({

@@ -26,7 +26,16 @@ const LOG_SOFTMAX: Primitive<Record<never, never>> = {
   derivative(node, gradient) {
     return [subtract(gradient, multiply(softmax(node.inputs[0]!), sum(gradient, [-1], true)))];
   },
-  lower: (lowering, inputs) => lowering.emit('LogSoftmax', inputs, { axis: -1 }),
+  lower(lowering, [x]) {
+    if (lowering.device !== 'webgpu' && lowering.device !== 'coreml')
+      return lowering.emit('LogSoftmax', [x!], { axis: -1 });
+    // These have no kernel for it, and would send all logits to the processor and back.
+    const overRow = (operator: string, value: string): string =>
+      lowering.emit(operator, [value, lowering.int64([-1])], { keepdims: 1 });
+    const shifted = lowering.emit('Sub', [x!, overRow('ReduceMax', x!)]);
+    const total = overRow('ReduceSum', lowering.emit('Exp', [shifted]));
+    return lowering.emit('Sub', [shifted, lowering.emit('Log', [total])]);
+  },
   interpret: (tensors, [x]) => tensors.logSoftmax(x!),
   evaluate: ([x]) => overRows(x!.data, x!.shape, (element, logSum) => element - logSum),
 };

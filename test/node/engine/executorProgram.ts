@@ -7,7 +7,7 @@
 import { DEVICES, type Device } from '../../../node/engine/device.ts';
 import { input } from '../../../node/engine/graph.ts';
 import { openExecutor } from '../../../node/engine/openExecutor.ts';
-import { EXECUTOR_TESTS, type ExecutorUnderTest } from './executorSuite.ts';
+import { executorTests, type ExecutorUnderTest } from './executorSuite.ts';
 
 /** One test's outcome: an error's stack, or nothing. */
 export interface TestOutcome {
@@ -23,8 +23,8 @@ const subject: ExecutorUnderTest = {
   executor: await open(),
   open,
   tolerance: 1e-5,
-  // A software driver takes half a minute for one course of training.
-  trains: (name) => name === 'llama',
+  // A software driver takes a quarter of a minute for one course of training.
+  whole: (name) => name === 'llama',
   oracle: { values: 1e-3, gradient: 1e-3, adapter: 1e-3 },
 };
 
@@ -32,7 +32,7 @@ const subject: ExecutorUnderTest = {
 await subject.executor.compile({ kept: input('x', []) });
 
 process.on('message', (name: string) => {
-  const test = EXECUTOR_TESTS.find((each) => each.name === name)!;
+  const test = executorTests(device).find((each) => each.name === name)!;
   test.run(subject).then(
     () => process.send!({ name } satisfies TestOutcome),
     (error: unknown) => process.send!({ name, error: String((error as Error).stack) } satisfies TestOutcome),

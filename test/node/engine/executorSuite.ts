@@ -10,12 +10,13 @@ import { backward } from '../../../node/engine/derivative.ts';
 import type { Device } from '../../../node/engine/device.ts';
 import type { Executor } from '../../../node/engine/executor.ts';
 import { constant, input, sizeOf, weight, type Value } from '../../../node/engine/graph.ts';
-import { sum } from '../../../node/engine/operators/broadcasting.ts';
+import { expand, sum } from '../../../node/engine/operators/broadcasting.ts';
 import { gatherRows } from '../../../node/engine/operators/indexing.ts';
 import { add, multiply } from '../../../node/engine/operators/elementwise.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
 import { evaluate } from '../../../node/engine/reference.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
+import type { PrefmeshError } from '../../../protocol/errors.ts';
 import { assertClose } from './closeness.ts';
 import { feedsOf, graphCases, type GraphCase } from './graphCases.ts';
 import { checkOracle, ORACLE_CASES, type OracleTolerances } from './oracleAgreement.ts';
@@ -29,12 +30,14 @@ export interface ExecutorUnderTest {
   /** Of single operators and their derivatives: absolute plus relative. */
   readonly tolerance: number;
   readonly oracle: OracleTolerances;
-  /** Oracle cases whose whole course of training is checked; of the others the first gradient. */
-  readonly trains: (name: string) => boolean;
+  /** Oracle cases that are checked whole, a course of training included; of the others, one pair. */
+  readonly whole: (name: string) => boolean;
 }
 
 export interface ExecutorTest {
   readonly name: string;
+  /** The one device it is about; all if absent. */
+  readonly device?: Device;
   readonly run: (subject: ExecutorUnderTest) => Promise<void>;
 }
 
@@ -251,10 +254,70 @@ const contract: ExecutorTest[] = [
   },
 ];
 
+/** A tensor of so many rows and columns on the way. */
+const large = (extent: number): Record<string, Value> => {
+  const x = expand(input('x', [1]), [extent, extent]);
+  return { y: sum(multiply(x, x), [0, 1]) };
+};
+
+const memory: ExecutorTest[] = [
+  {
+    name: 'says that memory is short where a tensor is too large, and goes on',
+    async run({ executor, device }) {
+      const executable = await executor.compile(large(2 ** 20));
+      await assert.rejects(executable.run({ x: Float32Array.of(1) }), (error: PrefmeshError) => {
+        assert.equal(error.code, 'OUT_OF_MEMORY');
+        assert.match(error.message, new RegExp(`device ${device} has not enough memory`));
+        assert.match(error.fix, /--token-budget/);
+        return true;
+      });
+      await executable.dispose();
+      const small = await executor.compile(large(16));
+      assert.deepEqual([...(await small.run({ x: Float32Array.of(2) })).y!], [1024]);
+      await small.dispose();
+    },
+  },
+  {
+    name: 'says so where a tensor is within the address space and beyond the largest buffer',
+    device: 'webgpu',
+    async run({ executor }) {
+      const executable = await executor.compile(large(2 ** 15));
+      await assert.rejects(executable.run({ x: Float32Array.of(1) }), { code: 'OUT_OF_MEMORY' });
+      await executable.dispose();
+    },
+  },
+];
+
+const placement: ExecutorTest[] = [
+  {
+    name: 'leaves nothing to the processor',
+    device: 'webgpu',
+    async run({ executor }) {
+      const leftBy: Record<string, string[]> = {};
+      for (const graph of graphCases({ a: 2, b: 3, c: 4 })) {
+        const outputs = [graph.output, ...backward(graph.output, seedFor(graph), graph.inputs)];
+        const named = Object.fromEntries(outputs.map((output, i) => [`y${i}`, output]));
+        const executable = await executor.compile(named, { trace: true });
+        await executable.run(feedsOf(graph, 3));
+        const nodes = await executable.placement!();
+        await executable.dispose();
+        assert.ok(nodes.length > 0);
+        const left = nodes.filter(({ provider }) => provider !== 'WebGpuExecutionProvider');
+        if (left.length > 0) leftBy[graph.name] = left.map(({ operator }) => operator);
+      }
+      assert.deepEqual(leftBy, {});
+    },
+  },
+];
+
 const oracles: ExecutorTest[] = ORACLE_CASES.map((name) => ({
   name: `agrees with the oracle, ${name}`,
-  run: ({ device, oracle, trains }) => checkOracle(name, device, oracle, trains(name)),
+  run: ({ device, oracle, whole }) => checkOracle(name, device, oracle, whole(name)),
 }));
 
-/** All tests, in order. */
-export const EXECUTOR_TESTS: readonly ExecutorTest[] = [...graphs, ...weights, ...contract, ...oracles];
+/** All tests of a device, in order. */
+export function executorTests(device: Device): ExecutorTest[] {
+  return [...graphs, ...weights, ...contract, ...memory, ...placement, ...oracles].filter((test) => {
+    return test.device === undefined || test.device === device;
+  });
+}

@@ -11,7 +11,7 @@ import { matmul } from '../../../node/engine/operators/matmul.ts';
 import { testDevice } from '../../../node/engine/selfTest.ts';
 import { TensorFlowExecutor } from '../../../node/engine/tensorflow.ts';
 import { loadTensorFlow } from '../../../node/engine/tensorflow/loading.ts';
-import { EXECUTOR_TESTS } from './executorSuite.ts';
+import { executorTests } from './executorSuite.ts';
 import { weightFile } from './weightFile.ts';
 
 describe('TensorFlow.js', function () {
@@ -27,9 +27,9 @@ describe('TensorFlow.js', function () {
   it('passes the self-test', () => testDevice(executor));
 
   const oracle = { values: 1e-4, gradient: 1e-4, adapter: 1e-3 };
-  for (const test of EXECUTOR_TESTS) {
-    const trains = (name: string) => name === 'llama';
-    it(test.name, () => test.run({ device: 'tensorflow', executor, open, tolerance: 1e-5, oracle, trains }));
+  for (const test of executorTests('tensorflow')) {
+    const whole = (name: string) => name === 'llama';
+    it(test.name, () => test.run({ device: 'tensorflow', executor, open, tolerance: 1e-5, oracle, whole }));
   }
 
   it('frees every tensor it made: of runs, of a run that was stopped or failed, of graphs and of itself', async () => {

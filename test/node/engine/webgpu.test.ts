@@ -1,4 +1,4 @@
-import { EXECUTOR_TESTS } from './executorSuite.ts';
+import { executorTests } from './executorSuite.ts';
 import { REASON, softwareVulkan } from './softwareVulkan.ts';
 import { TestProcess } from './testProcess.ts';
 
@@ -16,5 +16,5 @@ describe('ONNX Runtime on WebGPU, a software driver', function () {
   });
   after(() => child?.stop());
 
-  for (const { name } of EXECUTOR_TESTS) it(name, () => child!.run(name));
+  for (const { name } of executorTests('webgpu')) it(name, () => child!.run(name));
 });
