@@ -6,7 +6,7 @@
  * of a fixed bound. Memory does not grow with the number of updates.
  */
 import { exactMean } from './exactMean.ts';
-import { productNorms } from './productMetric.ts';
+import { normsOf } from './productMetric.ts';
 import { roundHalfAwayFromZero } from './rounding.ts';
 import { alternatingFactor, one, type AggregationRule, type RuleInputs } from './rule.ts';
 import { twiceTheMedian } from './selection.ts';
@@ -17,7 +17,7 @@ export const clippedMean: AggregationRule = {
   parameters: [],
   fewest: one,
   aggregate: (inputs) => ({
-    values: exactMean(clipped(inputs, clippingFactors(productNorms(inputs))), inputs.length),
+    values: exactMean(shortened(inputs, clippingFactors(normsOf(inputs).product)), inputs.length),
   }),
 };
 
@@ -28,14 +28,18 @@ export function clippingFactors(norms: Float64Array): Float64Array {
 }
 
 /** The updates times their factors, rounded to whole numbers. */
-export function clipped({ updates }: Pick<RuleInputs, 'updates'>, factors: Float64Array): Iterable<Int32Array> {
+function shortened({ updates }: RuleInputs, factors: Float64Array): Iterable<Int32Array> {
   return {
     *[Symbol.iterator]() {
       let n = 0;
-      for (const values of updates) {
-        const factor = factors[n++]!;
-        yield factor === 1 ? values : values.map((value) => roundHalfAwayFromZero(value * factor));
-      }
+      for (const values of updates) yield shorten(values.slice(), factors[n++]!);
     },
   };
+}
+
+/** Multiplies in place and rounds to whole numbers. */
+export function shorten(values: Int32Array, factor: number): Int32Array {
+  if (factor === 1) return values;
+  for (let i = 0; i < values.length; i++) values[i] = roundHalfAwayFromZero(values[i]! * factor);
+  return values;
 }

@@ -4,7 +4,7 @@
  *
  * Source: Yin et al. 2018, "Byzantine-robust distributed learning: towards optimal statistical rates" (arXiv 1803.01498).
  */
-import { blocks } from './blocks.ts';
+import { blocks, type Block } from './blocks.ts';
 import { divideHalfAwayFromZero } from './rounding.ts';
 import { alternatingFactor, one, type AggregationRule, type RuleInputs } from './rule.ts';
 import { twiceTheMedian } from './selection.ts';
@@ -14,14 +14,14 @@ export const median: AggregationRule = {
   factorOf: alternatingFactor,
   parameters: [],
   fewest: one,
-  aggregate: (inputs) => ({ values: coordinateMedian(inputs) }),
+  aggregate: (inputs) => ({ values: coordinateMedian(inputs, blocks(inputs)) }),
 };
 
-export function coordinateMedian(inputs: RuleInputs): Int32Array {
-  const { count, length } = inputs;
+/** `all` has the updates side by side, in stretches. */
+export function coordinateMedian({ count, length }: RuleInputs, all: Iterable<Block>): Int32Array {
   const result = new Int32Array(length);
   const column = new Float64Array(count);
-  for (const { start, slices } of blocks(inputs)) {
+  for (const { start, slices } of all) {
     for (let i = 0; i < slices[0]!.length; i++) {
       for (let n = 0; n < count; n++) column[n] = slices[n]![i]!;
       result[start + i] = divideHalfAwayFromZero(twiceTheMedian(column, count), 2);

@@ -9,9 +9,13 @@
 import { sketches, squaredSketchDistance } from './sketch.ts';
 import type { RuleInputs } from './rule.ts';
 
-/** For each update the f updates furthest from it; equal distances count the later hash as further. */
-export function furthestNeighbours(inputs: RuleInputs, f: number): number[][] {
-  const all = sketches(inputs);
+/**
+ * For each update, shortened by its factor, the f updates furthest from it; equal distances count the later hash as
+ * further.
+ */
+export function furthestNeighbours(inputs: RuleInputs, factors: Float64Array, f: number): number[][] {
+  // A sketch is linear: that of a shortened update is the shortened sketch.
+  const all = sketches(inputs).map((sketch, n) => sketch.map((value) => value * factors[n]!));
   const { count } = inputs;
   const distances = new Float64Array(count * count);
   for (let i = 0; i < count; i++) {

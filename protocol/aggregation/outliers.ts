@@ -7,6 +7,7 @@
  * nothing, which would let a rule of majorities stand still.
  */
 import type { ErrorCode } from '../errors.ts';
+import type { Norms } from './productMetric.ts';
 import type { RuleInputs } from './rule.ts';
 import { twiceTheMedian } from './selection.ts';
 
@@ -16,14 +17,13 @@ const LONGEST = 10;
 const SHORTEST = 1e-6;
 
 /** The updates to leave out, by their place, each with the reason: NORM_OUTLIER or EMPTY_UPDATE. */
-export function outliers({ updates }: RuleInputs, productNorms: Float64Array): Map<number, ErrorCode> {
-  const factorNorms = Float64Array.from(updates, lengthOf);
-  const longest = (LONGEST * twiceTheMedian(factorNorms.slice(), factorNorms.length)) / 2;
-  const shortest = (SHORTEST * twiceTheMedian(productNorms.slice(), productNorms.length)) / 2;
+export function outliers({ factor, product }: Norms): Map<number, ErrorCode> {
+  const longest = (LONGEST * twiceTheMedian(factor.slice(), factor.length)) / 2;
+  const shortest = (SHORTEST * twiceTheMedian(product.slice(), product.length)) / 2;
   const found = new Map<number, ErrorCode>();
-  for (const [i, norm] of factorNorms.entries()) {
+  for (const [i, norm] of factor.entries()) {
     if (norm > longest) found.set(i, 'NORM_OUTLIER');
-    else if (productNorms[i]! < shortest) found.set(i, 'EMPTY_UPDATE');
+    else if (product[i]! < shortest) found.set(i, 'EMPTY_UPDATE');
   }
   return found;
 }
@@ -38,10 +38,4 @@ export function without(inputs: RuleInputs, places: ReadonlyMap<number, unknown>
     },
   };
   return { ...inputs, updates, count: inputs.count - places.size };
-}
-
-function lengthOf(values: Int32Array): number {
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += values[i]! * values[i]!;
-  return Math.sqrt(squares);
 }

@@ -77,25 +77,55 @@ export function whitenVector(
   }
 }
 
-/** Norms of the updates' products, in the order of the updates, in units of 2^-bits. One pass. */
-export function productNorms(inputs: RuleInputs): Float64Array {
+export interface Norms {
+  /** Lengths of what the updates do to the products, in units of 2^-bits. */
+  readonly product: Float64Array;
+  /** Lengths of the updates as they are, in units of the integers. */
+  readonly factor: Float64Array;
+}
+
+/** Both lengths of every update, in the order of the updates. One pass. */
+export function normsOf(inputs: RuleInputs): Norms {
   const tensors = whitenedTensors(inputs);
-  const norms = new Float64Array(inputs.count);
+  const norms = { product: new Float64Array(inputs.count), factor: new Float64Array(inputs.count) };
   let n = 0;
-  for (const values of inputs.updates) norms[n++] = Math.sqrt(squaredLength(values, tensors));
+  for (const values of inputs.updates) {
+    let [product, factor] = [0, 0];
+    for (const tensor of tensors) {
+      const squares = squaredLengths(values, tensor);
+      product += squares.product;
+      factor += squares.factor;
+    }
+    norms.product[n] = Math.sqrt(product);
+    norms.factor[n++] = Math.sqrt(factor);
+  }
   return norms;
 }
 
-function squaredLength(values: Int32Array, tensors: readonly WhitenedTensor[]): number {
-  let squares = 0;
-  for (const tensor of tensors) {
-    const out = new Float64Array(tensor.rank);
-    for (let v = 0; v < tensor.vectors; v++) {
-      whitenVector(values, tensor.start + v * tensor.stride, tensor, out);
-      for (const value of out) squares += value * value;
+/** Of one tensor. Its own loop, not `whitenVector`'s: this is where a round of many updates spends its time. */
+function squaredLengths(values: Int32Array, tensor: WhitenedTensor): { product: number; factor: number } {
+  const { start, size, vectors, rank, step, stride, root } = tensor;
+  let factor = 0;
+  for (let at = start; at < start + size; at++) factor += values[at]! * values[at]!;
+  if (root === null) return { product: factor, factor };
+  const columns = transposed(root, rank);
+  const x = new Float64Array(rank);
+  let product = 0;
+  for (let v = 0; v < vectors; v++) {
+    const at = start + v * stride;
+    for (let i = 0; i < rank; i++) x[i] = values[at + i * step]!;
+    for (let j = 0; j < rank; j++) {
+      const column = j * rank;
+      let sum = 0;
+      for (let i = j; i < rank; i++) sum += x[i]! * columns[column + i]!;
+      product += sum * sum;
     }
   }
-  return squares;
+  return { product, factor };
+}
+
+function transposed(square: Float64Array, side: number): Float64Array {
+  return Float64Array.from({ length: side * side }, (_, at) => square[(at % side) * side + Math.floor(at / side)]!);
 }
 
 function partnersOf(table: readonly TensorShape[]): Map<string, { tensor: TensorShape; start: number }> {

@@ -12,11 +12,11 @@
  */
 import { blocks, type Block } from './blocks.ts';
 import { byzantineCount, BYZANTINE_SHARE } from './byzantine.ts';
-import { clipped, clippingFactors } from './clippedMean.ts';
+import { clippingFactors, shorten } from './clippedMean.ts';
 import { coordinateMedian } from './median.ts';
 import { furthestNeighbours } from './nearestNeighbours.ts';
 import { outliers, without } from './outliers.ts';
-import { productNorms } from './productMetric.ts';
+import { normsOf } from './productMetric.ts';
 import { divideHalfAwayFromZero } from './rounding.ts';
 import { alternatingFactor, type AggregationRule, type RuleInputs } from './rule.ts';
 import { sumOfMiddle } from './selection.ts';
@@ -32,49 +32,78 @@ export const robust: AggregationRule = {
   parameters: [BYZANTINE_SHARE],
   fewest: () => FEWEST,
   aggregate(inputs) {
-    const norms = productNorms(inputs);
-    const leftOut = outliers(inputs, norms);
+    const norms = normsOf(inputs);
+    const leftOut = outliers(norms);
     const kept = without(inputs, leftOut);
-    const factors = clippingFactors(norms.filter((_, i) => !leftOut.has(i)));
-    const shortened = { ...kept, updates: clipped(kept, factors) };
-    const values = kept.count < FEWEST_FOR_MIXING ? coordinateMedian(shortened) : mixedAndTrimmed(shortened);
+    const factors = clippingFactors(norms.product.filter((_, i) => !leftOut.has(i)));
+    const values =
+      kept.count < FEWEST_FOR_MIXING
+        ? coordinateMedian(kept, shortenedBlocks(kept, factors))
+        : mixedAndTrimmed(kept, factors);
     return { values, leftOut };
   },
 };
 
-function mixedAndTrimmed(inputs: RuleInputs): Int32Array {
+/** The updates side by side, each times its factor. */
+function* shortenedBlocks(inputs: RuleInputs, factors: Float64Array): Generator<Block> {
+  for (const block of blocks(inputs)) {
+    for (const [n, slice] of block.slices.entries()) shorten(slice, factors[n]!);
+    yield block;
+  }
+}
+
+function mixedAndTrimmed(inputs: RuleInputs, factors: Float64Array): Int32Array {
   const { count, length, parameters } = inputs;
   const f = byzantineCount(parameters, count);
-  const furthest = furthestNeighbours(inputs, f);
+  const furthest = furthestNeighbours(inputs, factors, f);
   const result = new Int32Array(length);
-  for (const block of blocks(inputs)) trimBlock(result, block, furthest, f);
+  for (const block of shortenedBlocks(inputs, factors)) trimBlock(result, block, furthest, f);
   return result;
 }
 
 /** Coordinates that are mixed at once: `count` such stretches fit into the processor's cache. */
-const STRETCH = 256;
+const STRETCH = 128;
 
 function trimBlock(result: Int32Array, { start, slices }: Block, furthest: readonly number[][], f: number): void {
   const count = slices.length;
   const length = slices[0]!.length;
+  const stretches = slices.map(() => new Float64Array(STRETCH));
   const mixed = slices.map(() => new Float64Array(STRETCH));
   const total = new Float64Array(STRETCH);
   const column = new Float64Array(count);
   for (let from = 0; from < length; from += STRETCH) {
     const width = Math.min(STRETCH, length - from);
     total.fill(0);
-    for (const slice of slices) for (let i = 0; i < width; i++) total[i]! += slice[from + i]!;
-    for (const [n, far] of furthest.entries()) {
-      const sum = mixed[n]!;
-      sum.set(total);
-      for (const other of far) {
-        const slice = slices[other]!;
-        for (let i = 0; i < width; i++) sum[i]! -= slice[from + i]!;
-      }
+    for (const [n, slice] of slices.entries()) {
+      const stretch = stretches[n]!;
+      for (let i = 0; i < width; i++) total[i]! += stretch[i] = slice[from + i]!;
     }
+    for (const [n, far] of furthest.entries()) subtractAll(mixed[n]!, total, far, stretches);
     for (let i = 0; i < width; i++) {
       for (let n = 0; n < count; n++) column[n] = mixed[n]![i]!;
       result[start + from + i] = divideHalfAwayFromZero(sumOfMiddle(column, count, f), (count - f) * (count - 2 * f));
     }
+  }
+}
+
+/** `out = total − Σ stretches[far]`, four at a time: the sums of integers are exact in any order. */
+function subtractAll(
+  out: Float64Array,
+  total: Float64Array,
+  far: readonly number[],
+  stretches: readonly Float64Array[],
+): void {
+  out.set(total);
+  let k = 0;
+  for (; k + 4 <= far.length; k += 4) {
+    const a = stretches[far[k]!]!;
+    const b = stretches[far[k + 1]!]!;
+    const c = stretches[far[k + 2]!]!;
+    const d = stretches[far[k + 3]!]!;
+    for (let i = 0; i < STRETCH; i++) out[i]! -= a[i]! + b[i]! + (c[i]! + d[i]!);
+  }
+  for (; k < far.length; k++) {
+    const a = stretches[far[k]!]!;
+    for (let i = 0; i < STRETCH; i++) out[i]! -= a[i]!;
   }
 }
