@@ -16,13 +16,14 @@ import type { Adapter } from '../training/adapter.ts';
 import { Policy, type TokenizedPair } from '../training/policy.ts';
 import { chooseDevice } from './device.ts';
 import { addJudgeOptions, chooseJudge, type JudgeOptions } from './judge.ts';
+import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { engineSettings, type ModelInput, openAdapter, openModel, openPairs } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
 import { integerValue, numberValue } from './values.ts';
 
-interface EvaluateOptions extends CommonOptions, JudgeOptions {
+interface EvaluateOptions extends CommonOptions, JudgeOptions, BasePrecisionOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly pairs: string;
@@ -55,6 +56,7 @@ export function evaluateCommand(): Command {
     .option('--group-by <key>', 'show the accuracy apart for each value of this metadata key')
     .action((options: EvaluateOptions) => evaluate(options));
   addJudgeOptions(command);
+  addBasePrecision(command);
   addCommonOptions(command);
   return addExample(
     command,
@@ -65,7 +67,7 @@ export function evaluateCommand(): Command {
 async function evaluate(options: EvaluateOptions): Promise<void> {
   const output = new Output(options);
   const judge = chooseJudge(options);
-  const model = await openModel(options.model, options.home);
+  const model = await atPrecision(await openModel(options.model, options.home), options, output);
   const open = (folder: string) => openAdapter(folder, model.checkpoint, output);
   const adapter = options.adapter === undefined ? null : await open(options.adapter);
   const baseline = options.baseline === 'base' ? null : await open(options.baseline);

@@ -5,13 +5,14 @@ import { Command } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { Generator } from '../model/generation.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
+import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { engineSettings, openAdapter, openModel } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
 import { integerValue, numberValue } from './values.ts';
 
-interface GenerateOptions extends CommonOptions {
+interface GenerateOptions extends CommonOptions, BasePrecisionOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly prompt: string;
@@ -35,13 +36,15 @@ export function generateCommand(): Command {
       1,
     )
     .action((options: GenerateOptions) => generate(options));
+  addBasePrecision(command);
   addCommonOptions(command);
   return addExample(command, 'prefmesh generate --model embedded --prompt "How do I grow tomatoes?" --max-tokens 60');
 }
 
 async function generate(options: GenerateOptions): Promise<void> {
   const output = new Output(options);
-  const { checkpoint, tokenizer } = await openModel(options.model, options.home);
+  const opened = await openModel(options.model, options.home);
+  const { checkpoint, tokenizer } = await atPrecision(opened, options, output);
   const adapter = options.adapter === undefined ? null : await openAdapter(options.adapter, checkpoint, output);
   const prompt = tokenizer.encode(options.prompt);
   const room = checkpoint.config.maxPositions - prompt.length;

@@ -1,5 +1,5 @@
 /**
- * `prefmesh model list|inspect|pull`: which models are at hand, what one of them is, and how to get another.
+ * `prefmesh model list|inspect|pull|quantize`: which models are at hand, what one of them is, and how to get another.
  */
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
@@ -14,6 +14,7 @@ import { dataPaths } from '../storage/dataFolder.ts';
 import { showFacts } from './facts.ts';
 import { openModel } from './modelInput.ts';
 import { pullCommand } from './modelPull.ts';
+import { modelQuantizeCommand } from './modelQuantize.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 
@@ -26,7 +27,7 @@ export function modelCommand(): Command {
     .action(inspectModel);
   addExample(addCommonOptions(inspect), 'prefmesh model inspect embedded');
   const command = new Command('model').description('Get models, and look at them.');
-  command.addCommand(list).addCommand(inspect).addCommand(pullCommand());
+  command.addCommand(list).addCommand(inspect).addCommand(pullCommand()).addCommand(modelQuantizeCommand());
   return addExample(command, 'prefmesh model pull HuggingFaceTB/SmolLM2-135M', 'prefmesh model list');
 }
 
@@ -112,16 +113,20 @@ function shownRevision({ revision, commit }: { revision: string | null; commit: 
   return revision === commit ? commit.slice(0, 12) : `${revision} (${commit.slice(0, 12)})`;
 }
 
-function factsOf({ name, folder, hash, config, tensors }: Checkpoint) {
+function factsOf({ name, folder, hash, config, tensors, quantized }: Checkpoint) {
   const all = [...tensors.values()];
+  const packed = [...(quantized?.tensors.values() ?? [])];
   return {
     model: name,
     folder,
     family: config.family,
-    parameters: all.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0),
-    tensors: all.length,
-    dtypes: [...new Set(all.map(({ dtype }) => dtype))].sort(),
-    bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
+    parameters: [...all, ...packed].reduce(
+      (sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1),
+      0,
+    ),
+    tensors: all.length + packed.length,
+    dtypes: [...new Set([...all.map(({ dtype }) => dtype), ...packed.map(({ scheme }) => scheme)])].sort(),
+    bytes: all.reduce((sum, { bytes }) => sum + bytes, quantized?.bytes ?? 0),
     sha256: hash,
   };
 }

@@ -34,6 +34,11 @@ export async function openAdapter(folder: string, checkpoint: Checkpoint, output
   if (adapter.baseHash === null) {
     output.human(`note: ${folder} does not name its base by hash; its shapes fit this model`);
   }
+  const [trainedOn, runsOn] = [adapter.baseQuantization?.sha256, checkpoint.quantized?.hash];
+  if (trainedOn !== runsOn && adapter.baseHash !== null) {
+    const precision = adapter.baseQuantization?.scheme ?? 'full';
+    output.human(`note: ${folder} was trained on its base at --base-precision ${precision}, not on this one`);
+  }
   return adapter;
 }
 

@@ -4,13 +4,14 @@
 import { Command } from 'commander';
 import { scorePairs } from '../evaluation/scoring.ts';
 import { Policy } from '../training/policy.ts';
+import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { engineSettings, openAdapter, openModel, openPairs } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
 import { integerValue } from './values.ts';
 
-interface ScoreOptions extends CommonOptions {
+interface ScoreOptions extends CommonOptions, BasePrecisionOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly pairs: string;
@@ -28,6 +29,7 @@ export function scoreCommand(): Command {
     .requiredOption('--pairs <file>', 'JSONL of pairs')
     .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 2 }), 1024)
     .action((options: ScoreOptions) => score(options));
+  addBasePrecision(command);
   addCommonOptions(command);
   return addExample(command, 'prefmesh score --model embedded --adapter adapter --pairs pairs.jsonl --json');
 }
@@ -37,7 +39,7 @@ const UNSCORED = { chosen: null, rejected: null, refChosen: null, refRejected: n
 
 async function score(options: ScoreOptions): Promise<void> {
   const output = new Output(options);
-  const model = await openModel(options.model, options.home);
+  const model = await atPrecision(await openModel(options.model, options.home), options, output);
   const { checkpoint } = model;
   const adapter = options.adapter === undefined ? NO_ADAPTER : await openAdapter(options.adapter, checkpoint, output);
   const { read, pairs, cut } = await openPairs(options.pairs, model, options.maxLength, output);

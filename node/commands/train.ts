@@ -5,9 +5,11 @@ import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
 import { fileSize } from '../model/jsonFile.ts';
 import { naming, removeLeftovers } from '../storage/atomicFile.ts';
 import { hashFile } from '../storage/reading.ts';
+import { baseQuantizationOf } from '../training/adapter.ts';
 import type { LogProbs } from '../training/metrics.ts';
 import { ADAPTER_WEIGHTS, writePeftAdapter } from '../training/peft.ts';
 import { Policy, type TokenizedPair } from '../training/policy.ts';
@@ -50,7 +52,7 @@ async function train(options: TrainCommandOptions): Promise<void> {
   await writeRunRecord(run.out, recordOf(run));
   const { checkpoint, settings, terms, running, training, start, plan } = run;
   output.human(
-    `training rank ${start.rank} on ${start.targets.join(', ')} of ${checkpoint.name}, on ${settings.device}: ` +
+    `training rank ${start.rank} on ${start.targets.join(', ')} of ${checkpoint.name}${heldIn(checkpoint)}, on ${settings.device}: ` +
       `${training.pairs.length} pairs, ${plan.totalSteps} steps, rate ${terms.learningRate} ${terms.schedule}, loss ${lossText(terms)}`,
   );
 
@@ -143,9 +145,14 @@ async function keepResult(run: TrainingRun, { vector, step, steps }: FinishedRun
     'Trained factor': terms.factor,
     Seed: terms.seed,
   };
-  await writePeftAdapter(out, { ...start, vector, baseHash: checkpoint.hash }, { baseModel: checkpoint.name, card });
+  const trained = { ...start, vector, baseHash: checkpoint.hash, baseQuantization: baseQuantizationOf(checkpoint) };
+  await writePeftAdapter(out, trained, { baseModel: checkpoint.name, card });
   await writeRunRecord(out, { ...recordOf(run), result: { step, steps, sha256: (await weightsHash(out))! } });
   await forgetTraining(out);
+}
+
+function heldIn({ quantized }: Checkpoint): string {
+  return quantized === undefined ? '' : ` in ${quantized.scheme}`;
 }
 
 /** SHA-256 of the adapter's weights in a folder; null where there are none. */
@@ -172,6 +179,7 @@ async function referenceOf(
   const progress = output.progress({ label: `reference on ${settings.device}`, total: pairs.length, unit: 'pairs' });
   const identity = {
     base: checkpoint.hash,
+    quantization: checkpoint.quantized?.hash ?? null,
     device: settings.device,
     adapter: anchor && `${scale} ${anchor.targets.join()} ${adapterHash(anchor)}`,
   };

@@ -10,11 +10,12 @@ import { TARGET_MODULES, type TargetModule } from '../training/adapterVector.ts'
 import { TOKEN_BUDGET } from '../training/policy.ts';
 import { SCHEDULES, type ScheduleName } from '../training/schedule.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
+import { addBasePrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { addLossOptions, lossTerms, type LossOptions } from './lossOptions.ts';
 import { addCommonOptions, type CommonOptions } from './options.ts';
 import { booleanValue, integerValue, listValue, numberValue } from './values.ts';
 
-export interface TrainCommandOptions extends CommonOptions, LossOptions {
+export interface TrainCommandOptions extends CommonOptions, BasePrecisionOptions, LossOptions {
   readonly model: string;
   readonly pairs: string;
   readonly out: string;
@@ -96,6 +97,7 @@ export function addTrainOptions(command: Command): Command {
     .option('--early-stop-delta <nats>', 'how much lower a loss must be to count as lower', numberValue({ min: 0 }), 0)
     .option('--checkpoint-every <n>', 'save the run every so many steps (default: 100)', count)
     .option('--resume', 'go on from what an interrupted run saved in --out', false);
+  addBasePrecision(command);
   return addCommonOptions(command);
 }
 

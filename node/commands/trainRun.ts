@@ -14,6 +14,7 @@ import type { OptionValue, RunCourse } from '../training/runCourse.ts';
 import { RUN_RECORD_FORMAT, type PairCounts, type RunRecord } from '../training/runRecord.ts';
 import { distinguishable } from '../training/tokenization.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
+import { atPrecision } from './basePrecision.ts';
 import { lossTerms } from './lossOptions.ts';
 import {
   engineSettings,
@@ -71,7 +72,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
     if (value === undefined || evalPairs !== undefined) continue;
     throw new PrefmeshError('USAGE', { problem: `${flag} needs --eval-pairs`, hint: 'pass pairs to watch' });
   }
-  const model = await openModel(options.model, options.home);
+  const model = await atPrecision(await openModel(options.model, options.home), options, output);
   const { checkpoint } = model;
   const training = await pairsToLearn(options.pairs, model, options.maxLength, output);
   const watched = evalPairs === undefined ? null : await pairsToLearn(evalPairs, model, options.maxLength, output);
@@ -96,6 +97,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
   };
   const inputs = {
     'base model': checkpoint.hash,
+    'quantised base': checkpoint.quantized?.hash ?? null,
     pairs: training.hash,
     'evaluation pairs': watched?.hash ?? null,
     'initial adapter': given && adapterHash(start),

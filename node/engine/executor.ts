@@ -2,6 +2,7 @@
  * What runs graphs: compile once, run many times, dispose. Training and generation know only this interface.
  */
 
+import type { PackingScheme } from './byteTable.ts';
 import type { Device } from './device.ts';
 import type { Shape, Value } from './graph.ts';
 
@@ -68,6 +69,8 @@ export interface Executor extends AsyncDisposable {
 }
 
 export interface ExecutorOptions {
+  /** How weights are packed in the graphs to come, if they are: such graphs are then part of the device's self-test. */
+  readonly packing?: PackingScheme | undefined;
   readonly device?: Device | undefined;
   /** Threads of one run; all cores if absent. */
   readonly threads?: number | undefined;

@@ -7,8 +7,10 @@
  */
 
 import { PrefmeshError } from '../../protocol/errors.ts';
+import type { PackingScheme } from './byteTable.ts';
 import { attention, causalMask } from './composites/attention.ts';
 import { loraLinear } from './composites/loraLinear.ts';
+import { quantizedLinear } from './composites/quantizedLinear.ts';
 import { rmsNorm } from './composites/rmsNorm.ts';
 import { rotary, rotaryFrequencies, rotaryTables } from './composites/rotary.ts';
 import { swiglu } from './composites/swiglu.ts';
@@ -17,7 +19,7 @@ import { gradients } from './derivative.ts';
 import type { Device } from './device.ts';
 import type { Executor, Placement } from './executor.ts';
 import { constant, input, sizeOf, type Input, type Value } from './graph.ts';
-import { add } from './operators/elementwise.ts';
+import { add, multiply } from './operators/elementwise.ts';
 import { sum } from './operators/broadcasting.ts';
 import { reshape } from './operators/layout.ts';
 import { matmul } from './operators/matmul.ts';
@@ -33,7 +35,23 @@ const [BATCH, TIME, WIDTH, HEADS, RANK, VOCABULARY] = [2, 3, 8, 2, 2, 11];
  * where the runtime would quietly compute on the processor instead.
  */
 export async function testDevice(executor: Executor): Promise<void> {
-  const { inputs, outputs } = block();
+  await compare(executor, block());
+}
+
+/** As `testDevice`, for a linear map of packed weights and its gradient. */
+export async function testPacking(executor: Executor, scheme: PackingScheme): Promise<void> {
+  const [out, width, size] = [16, 64, scheme === 'nf4' ? 64 : 32];
+  const packing = { scheme, out, in: width, block: size };
+  const codes = Uint8Array.from({ length: (out * width) / 2 }, (_, i) => 37 * i + 11);
+  const scales = Float32Array.from({ length: (out * width) / size }, (_, i) => Math.sin(i + 1));
+  const x = input('x', [3, width]);
+  const packed = { packing, codes: constant(codes, [codes.length]), scales: constant(scales, [scales.length]) };
+  const y = quantizedLinear(x, packed);
+  const slope = gradients(sum(multiply(y, y), [0, 1]), [x]);
+  await compare(executor, { inputs: [x], outputs: { [scheme]: y, [`gradient by ${scheme}`]: slope[0]! } });
+}
+
+async function compare(executor: Executor, { inputs, outputs }: TestGraph): Promise<void> {
   const feeds = Object.fromEntries(
     inputs.map(({ name, shape }, at) => [
       name,
@@ -70,7 +88,12 @@ function checkPlacement(device: Device, placement: readonly Placement[]): void {
 
 const PRODUCTS = /^(MatMul|FusedMatMul|Gemm)/;
 
-function block(): { inputs: Input[]; outputs: Record<string, Value> } {
+interface TestGraph {
+  readonly inputs: readonly Input[];
+  readonly outputs: Readonly<Record<string, Value>>;
+}
+
+function block(): TestGraph {
   const rows = BATCH * TIME;
   const inputs: Input[] = [];
   const matrix = (name: string, ...shape: number[]): Input => {

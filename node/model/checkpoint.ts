@@ -10,7 +10,9 @@ import { PrefmeshError } from '../../protocol/errors.ts';
 import { checkpointHash } from './checkpointHash.ts';
 import { parseModelConfig, type ModelConfig } from './config.ts';
 import { fileSize, readJsonFile } from './jsonFile.ts';
-import { readSafetensorsIndex, type TensorLocation } from './safetensors.ts';
+import { quantizedAmong } from './quantization/quantizedFile.ts';
+import type { QuantizedTensor } from './quantization/quantizedTensors.ts';
+import { readPackedIndex, type StoredDtype, type TensorLocation } from './safetensors.ts';
 import type { QuantizedWeights } from './quantization/quantizedBase.ts';
 import { expectedTensors } from './weights.ts';
 
@@ -51,9 +53,13 @@ export async function openCheckpoint(model: string, { home }: OpenCheckpointOpti
   });
   if (!read.found) throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: 'the folder has no config.json' });
   const config = parseModelConfig(read.json, configFile);
-  const tensors = await locateTensors(model, folder);
-  checkTensors(config, tensors, folder);
-  return { folder, name, config, tensors, hash: await checkpointHash(folder, tensors) };
+  const stored = await locateTensors(model, folder);
+  const packed = quantizedAmong(stored, config);
+  const tensors = plainTensors(stored, packed);
+  checkTensors(config, tensors, packed, folder);
+  const hash = await checkpointHash(folder, stored);
+  const checkpoint = { folder, name, config, tensors, hash };
+  return packed.size === 0 ? checkpoint : { ...checkpoint, quantized: packedCheckpoint(hash, packed) };
 }
 
 async function findFolder(model: string, home: string | undefined): Promise<{ folder: string; name: string }> {
@@ -68,9 +74,9 @@ async function findFolder(model: string, home: string | undefined): Promise<{ fo
 }
 
 /** All tensors of the folder, from `model.safetensors` or from the shards that its index names. */
-async function locateTensors(model: string, folder: string): Promise<Map<string, TensorLocation>> {
+async function locateTensors(model: string, folder: string): Promise<Map<string, TensorLocation<StoredDtype>>> {
   const single = join(folder, SINGLE_FILE);
-  if ((await fileSize(single)) !== undefined) return new Map(readSafetensorsIndex(single).tensors);
+  if ((await fileSize(single)) !== undefined) return new Map(readPackedIndex(single).tensors);
   const indexFile = join(folder, SHARD_INDEX);
   const damaged = (problem: string, cause?: unknown) =>
     new PrefmeshError('WEIGHTS_INVALID', { file: indexFile, tensor: '(index)', problem }, { cause });
@@ -79,14 +85,14 @@ async function locateTensors(model: string, folder: string): Promise<Map<string,
 
   const { weight_map: weightMap } = index.json as { weight_map?: unknown };
   if (typeof weightMap !== 'object' || weightMap === null) throw damaged('has no weight_map');
-  const shards = new Map<string, ReadonlyMap<string, TensorLocation>>();
-  const tensors = new Map<string, TensorLocation>();
+  const shards = new Map<string, ReadonlyMap<string, TensorLocation<StoredDtype>>>();
+  const tensors = new Map<string, TensorLocation<StoredDtype>>();
   for (const [name, shard] of Object.entries(weightMap as Record<string, unknown>)) {
     if (typeof shard !== 'string' || basename(shard) !== shard)
       throw damaged(`names no file of the folder for ${name}`);
     if (!shards.has(shard)) {
       if ((await fileSize(join(folder, shard))) === undefined) throw damaged(`names ${shard}, which is missing`);
-      shards.set(shard, readSafetensorsIndex(join(folder, shard)).tensors);
+      shards.set(shard, readPackedIndex(join(folder, shard)).tensors);
     }
     const tensor = shards.get(shard)!.get(name);
     if (tensor === undefined) throw new PrefmeshError('TENSOR_MISSING', { file: join(folder, shard), tensor: name });
@@ -95,8 +101,39 @@ async function locateTensors(model: string, folder: string): Promise<Map<string,
   return tensors;
 }
 
-function checkTensors(config: ModelConfig, tensors: ReadonlyMap<string, TensorLocation>, folder: string): void {
+/** The tensors of numbers, without the parts of packed ones. @throws WEIGHTS_INVALID of bytes that belong to none */
+function plainTensors(
+  stored: ReadonlyMap<string, TensorLocation<StoredDtype>>,
+  packed: ReadonlyMap<string, QuantizedTensor>,
+): Map<string, TensorLocation> {
+  const plain = new Map<string, TensorLocation>();
+  for (const [name, tensor] of stored) {
+    const owner = name.slice(0, name.indexOf('.weight') + '.weight'.length);
+    if (packed.has(owner)) continue;
+    if (tensor.dtype === 'U8') {
+      const problem = 'has dtype U8 and is no packed projection; F32, F16 and BF16 are read';
+      throw new PrefmeshError('WEIGHTS_INVALID', { file: tensor.file, tensor: name, problem });
+    }
+    plain.set(name, tensor as TensorLocation);
+  }
+  return plain;
+}
+
+/** Of a checkpoint that comes in 4 bits, its own identity names the quantised base. */
+function packedCheckpoint(hash: string, tensors: ReadonlyMap<string, QuantizedTensor>): QuantizedWeights {
+  const [{ scheme, codes }] = tensors.values() as unknown as [QuantizedTensor];
+  const bytes = [...tensors.values()].reduce((sum, each) => sum + each.codes.bytes, 0);
+  return { scheme, hash, file: codes.file, bytes, tensors };
+}
+
+function checkTensors(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, TensorLocation>,
+  packed: ReadonlyMap<string, QuantizedTensor>,
+  folder: string,
+): void {
   for (const [name, expected] of expectedTensors(config)) {
+    if (packed.has(name)) continue;
     const tensor = tensors.get(name);
     if (tensor === undefined) throw new PrefmeshError('TENSOR_MISSING', { file: folder, tensor: name });
     if (tensor.shape.length !== expected.length || tensor.shape.some((side, i) => side !== expected[i])) {

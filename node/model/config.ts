@@ -4,6 +4,7 @@
  * Both field styles are understood: `rope_theta` and `torch_dtype` (transformers 4), `rope_parameters` and `dtype`
  * (transformers 5). A feature that would change what the model computes and that the engine lacks is refused by name.
  */
+import { isReadableQuantization } from './quantization/quantizationConfig.ts';
 import { configSchema, firstIssue, invalid, unsupported, type ConfigFields } from './configFields.ts';
 import { FAMILIES, familyOf, type Family } from './families.ts';
 import { biasedProjections, layersWithoutRotary, slidingWindow } from './layerRules.ts';
@@ -103,7 +104,10 @@ function refuseUnsupported(fields: ConfigFields, file: string): void {
   if (fields.hidden_act !== 'silu') throw unsupported(file, `activation ${fields.hidden_act}`);
   const share = fields.partial_rotary_factor ?? fields.rope_parameters?.partial_rotary_factor ?? 1;
   if (share !== 1) throw unsupported(file, `rotary embedding of a share of ${share} of each head`);
-  if (fields.quantization_config != null) throw unsupported(file, 'a quantised checkpoint');
+  const { quantization_config: quantization } = fields;
+  if (quantization != null && !isReadableQuantization(quantization)) {
+    throw unsupported(file, 'a quantised checkpoint other than NF4 of bitsandbytes with double quantisation');
+  }
 }
 
 /** From `rope_parameters`, or from `rope_scaling` with its type under either name. */

@@ -79,7 +79,7 @@ export class Generator implements AsyncDisposable {
   }
 
   static async open(options: GeneratorOptions): Promise<Generator> {
-    const executor = await openExecutor(options);
+    const executor = await openExecutor({ ...options, packing: options.checkpoint.quantized?.scheme });
     const { checkpoint, adapter } = options;
     const resident =
       adapter === undefined ? {} : { adapter: await executor.allocate([adapter.vector.length], adapter.vector) };

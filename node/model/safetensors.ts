@@ -43,6 +43,7 @@ export interface NamedTensor {
 
 export const BYTES_PER_ELEMENT: Readonly<Record<StoredDtype, number>> = { F32: 4, F16: 2, BF16: 2, U8: 1 };
 const LENGTH_BYTES = 8;
+const PIECE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads the header of a safetensors file of numbers.
@@ -137,6 +138,18 @@ export function readTensorBytes({ file, name, offset, bytes }: TensorLocation<St
   const descriptor = openSync(file, 'r');
   try {
     return new Uint8Array(readExactly(descriptor, file, name, offset, bytes).buffer);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A tensor's bytes as they are stored, in pieces. */
+export function* tensorPieces({ file, name, offset, bytes }: TensorLocation<StoredDtype>): Iterable<Uint8Array> {
+  const descriptor = openSync(file, 'r');
+  try {
+    for (let done = 0; done < bytes; done += PIECE_BYTES) {
+      yield readExactly(descriptor, file, name, offset + done, Math.min(PIECE_BYTES, bytes - done));
+    }
   } finally {
     closeSync(descriptor);
   }

@@ -24,6 +24,19 @@ export interface Adapter {
   readonly table: readonly AdapterVectorEntry[];
   /** Identity of the checkpoint it was trained on; null when the file does not say. */
   readonly baseHash: string | null;
+  /** How the base was quantised while it was trained; absent or null for a base at its own precision. */
+  readonly baseQuantization?: BaseQuantization | null;
+}
+
+/** Names a quantised base: what an adapter learned to correct is that base, not the one it was made from. */
+export interface BaseQuantization {
+  readonly scheme: string;
+  /** SHA-256 of the quantised weights. */
+  readonly sha256: string;
+}
+
+export function baseQuantizationOf({ quantized }: Checkpoint): BaseQuantization | null {
+  return quantized === undefined ? null : { scheme: quantized.scheme, sha256: quantized.hash };
 }
 
 /** Which of A and B a run trains. */

@@ -26,6 +26,7 @@ import { adapterVectorLength, adapterVectorTable, projectionPath, TARGET_MODULES
 export const ADAPTER_CONFIG = 'adapter_config.json';
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 const BASE_HASH_KEY = 'base_sha256';
+const BASE_QUANTIZATION_KEY = 'base_quantization';
 
 const configSchema = z.looseObject({
   peft_type: z.literal('LORA'),
@@ -73,7 +74,9 @@ export async function readPeftAdapter(folder: string, config: ModelConfig): Prom
   }
   const [extra] = left.keys();
   if (extra !== undefined) throw invalid(file, extra, 'has no place in this model');
-  return { rank, alpha, targets, vector, table, baseHash: metadata[BASE_HASH_KEY] ?? null };
+  const [scheme, sha256] = (metadata[BASE_QUANTIZATION_KEY] ?? '').split(' ') as [string, string?];
+  const baseQuantization = sha256 === undefined ? null : { scheme, sha256 };
+  return { rank, alpha, targets, vector, table, baseHash: metadata[BASE_HASH_KEY] ?? null, baseQuantization };
 }
 
 /**
@@ -123,7 +126,7 @@ export interface WriteAdapterOptions {
  * @throws EXPORT_RANGE for a value that `dtype` cannot hold; DISK_FULL, STORAGE_FAILED
  */
 export async function writePeftAdapter(folder: string, adapter: Adapter, options: WriteAdapterOptions): Promise<void> {
-  const { rank, vector, table, baseHash } = withAlpha(adapter, adapter.rank);
+  const { rank, vector, table, baseHash, baseQuantization } = withAlpha(adapter, adapter.rank);
   const config = {
     base_model_name_or_path: options.baseModel,
     bias: 'none',
@@ -144,7 +147,12 @@ export async function writePeftAdapter(folder: string, adapter: Adapter, options
   const tensors = table.map(({ name, shape, offset }) => {
     return { name, shape, data: vector.subarray(offset, offset + shape[0] * shape[1]) };
   });
-  const metadata = { format: 'pt', ...(baseHash === null ? {} : { [BASE_HASH_KEY]: baseHash }) };
+  const quantization = baseQuantization && `${baseQuantization.scheme} ${baseQuantization.sha256}`;
+  const metadata = {
+    format: 'pt',
+    ...(baseHash === null ? {} : { [BASE_HASH_KEY]: baseHash }),
+    ...(quantization ? { [BASE_QUANTIZATION_KEY]: quantization } : {}),
+  };
   await naming(folder, () => mkdir(folder, { recursive: true }));
   const readable = { mode: 0o644 };
   await writeFileAtomic(join(folder, ADAPTER_CONFIG), `${JSON.stringify(config, null, 2)}\n`, readable);
@@ -156,6 +164,9 @@ function modelCard(adapter: Adapter, { baseModel, card = {} }: WriteAdapterOptio
   const facts = {
     'Base model': baseModel,
     'Base model SHA-256': adapter.baseHash ?? 'not recorded',
+    ...(adapter.baseQuantization && {
+      'Base held in': `${adapter.baseQuantization.scheme}, 4 bits; quantised weights ${adapter.baseQuantization.sha256}`,
+    }),
     Rank: adapter.rank,
     Projections: adapter.targets.join(', '),
     Parameters: adapter.vector.length,

@@ -106,7 +106,7 @@ export class Policy implements AsyncDisposable {
   }
 
   static async open(options: PolicyOptions): Promise<Policy> {
-    return new Policy(options, await openExecutor(options));
+    return new Policy(options, await openExecutor({ ...options, packing: options.checkpoint.quantized?.scheme }));
   }
 
   /** Log-probabilities per pair. `adapter` null is the bare base: the same graph with the adapter at zero. */

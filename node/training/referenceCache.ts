@@ -19,6 +19,8 @@ import type { Policy, TokenizedPair } from './policy.ts';
 export interface ReferenceIdentity {
   /** The checkpoint's hash. */
   readonly base: string;
+  /** SHA-256 of the quantised weights, where the base is quantised. */
+  readonly quantization?: string | null;
   /** SHA-256 of the reference adapter's vector and scale; null for the bare base. */
   readonly adapter: string | null;
   readonly device: string;
@@ -74,9 +76,9 @@ export async function referenceLogProbs(
   return { chosen: Float64Array.from(rows, ([chosen]) => chosen), rejected: Float64Array.from(rows, (row) => row[1]) };
 }
 
-function fileName({ base, adapter, device }: ReferenceIdentity): string {
+function fileName({ base, quantization = null, adapter, device }: ReferenceIdentity): string {
   const digest = createHash('sha256')
-    .update(JSON.stringify([VERSION, base, adapter, device]))
+    .update(JSON.stringify([VERSION, base, quantization, adapter, device]))
     .digest('hex');
   return `reference-${digest}.jsonl`;
 }

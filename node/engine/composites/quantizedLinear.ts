@@ -10,7 +10,8 @@
  * in memory as float32.
  */
 
-import { apply, sameShape, shapeText, sizeOf, type Composite, type Value } from '../graph.ts';
+import { byteTable, type PackingScheme } from '../byteTable.ts';
+import { apply, constant, sameShape, shapeText, sizeOf, type Composite, type Value } from '../graph.ts';
 import { multiply } from '../operators/elementwise.ts';
 import { gatherRows } from '../operators/indexing.ts';
 import { reshape } from '../operators/layout.ts';
@@ -22,7 +23,7 @@ export interface Packing {
    * `nf4`: the earlier code in the high half, blocks running over the ends of rows. `int4`: the earlier code in the low
    * half, zero point 8, rows a whole number of blocks.
    */
-  readonly scheme: 'nf4' | 'int4';
+  readonly scheme: PackingScheme;
   readonly out: number;
   readonly in: number;
   /** Weights that share a scale. */
@@ -36,8 +37,6 @@ export interface PackedWeights {
   readonly codes: Value;
   /** float32, one a block. */
   readonly scales: Value;
-  /** `[256, 2]`: the two weights that each byte stands for, before scaling. */
-  readonly table: Value;
 }
 
 const QUANTIZED_LINEAR: Composite<Packing> = {
@@ -53,7 +52,7 @@ const QUANTIZED_LINEAR: Composite<Packing> = {
   },
   expand: ([x, ...packed], packing) => matmul(x!, unpack(packed, packing), { transposeB: true }),
   derivative: ({ inputs: [, ...packed], attributes }, gradient) => {
-    return [matmul(gradient, unpack(packed, attributes)), null, null, null];
+    return [matmul(gradient, unpack(packed, attributes)), null, null];
   },
   lower(lowering, names, { inputs: values, attributes: { scheme, out, in: width, block } }) {
     const shaped = (i: number, ...shape: number[]): string =>
@@ -74,14 +73,14 @@ const QUANTIZED_LINEAR: Composite<Packing> = {
 };
 
 /** `x` `[n, in]` through the packed `[out, in]`: `[n, out]`. */
-export function quantizedLinear(x: Value, { packing, codes, scales, table }: PackedWeights): Value {
-  return apply(QUANTIZED_LINEAR, [x, codes, scales, table], packing);
+export function quantizedLinear(x: Value, { packing, codes, scales }: PackedWeights): Value {
+  return apply(QUANTIZED_LINEAR, [x, codes, scales], packing);
 }
 
 /** The packed weights as float32 `[out, in]`. */
-export function unpack([codes, scales, table]: readonly Value[], { out, in: width, block }: Packing): Value {
+function unpack([codes, scales]: readonly Value[], { scheme, out, in: width, block }: Packing): Value {
   const count = out * width;
-  const unscaled = gatherRows(table!, widen(reshape(codes!, [count / 2])));
+  const unscaled = gatherRows(constant(byteTable(scheme), [256, 2]), widen(reshape(codes!, [count / 2])));
   const scaled = multiply(reshape(unscaled, [count / block, block]), reshape(scales!, [count / block, 1]));
   return reshape(scaled, [out, width]);
 }

@@ -14,30 +14,11 @@
  *   figure that bitsandbytes leaves to the order in which a device adds.)
  * - `m - offset` goes into the dynamic type; back comes `map[code] · scale + offset`, rounded twice.
  */
+import { NF4_LEVELS } from '../../engine/byteTable.ts';
 import { dequantizeDynamic, quantizeDynamic } from './dynamicMap.ts';
 
 /** Weights that share one scale. */
 export const NF4_BLOCK = 64;
-
-/** The sixteen levels, ascending. */
-export const NF4_LEVELS: Float32Array = Float32Array.of(
-  -1,
-  -0.6961928009986877,
-  -0.5250730514526367,
-  -0.39491748809814453,
-  -0.28444138169288635,
-  -0.18477343022823334,
-  -0.09105003625154495,
-  0,
-  0.07958029955625534,
-  0.16093020141124725,
-  0.24611230194568634,
-  0.33791524171829224,
-  0.44070982933044434,
-  0.5626170039176941,
-  0.7229568362236023,
-  1,
-);
 
 /** Half-way points between neighbouring levels. */
 const HALFWAY = Float32Array.from({ length: 15 }, (_, i) => (NF4_LEVELS[i]! + NF4_LEVELS[i + 1]!) / 2);

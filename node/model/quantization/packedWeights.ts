@@ -5,12 +5,11 @@
  * a run: a 64th of the weights, so it costs nothing to speak of, and the file stays the only copy at rest.
  */
 import type { PackedWeights } from '../../engine/composites/quantizedLinear.ts';
-import { constant, scalar, weight, type Value } from '../../engine/graph.ts';
+import { scalar, weight, type Value } from '../../engine/graph.ts';
 import { add, multiply } from '../../engine/operators/elementwise.ts';
 import { gatherRows } from '../../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../../engine/operators/layout.ts';
 import { widen } from '../../engine/operators/widen.ts';
-import { byteTable } from './byteTable.ts';
 import { DYNAMIC_BLOCK } from './dynamicMap.ts';
 import { INT4_BLOCK } from './int4.ts';
 import { NF4_BLOCK } from './nf4.ts';
@@ -21,11 +20,10 @@ export function packedWeights(tensor: QuantizedTensor): PackedWeights {
   const [out, width] = shape;
   const block = scheme === 'nf4' ? NF4_BLOCK : INT4_BLOCK;
   const packing = { scheme, out, in: width, block };
-  const table = constant(byteTable(scheme), [256, 2]);
-  if (tensor.scheme === 'int4') return { packing, codes: weight(tensor.codes), scales: weight(tensor.scales), table };
+  if (tensor.scheme === 'int4') return { packing, codes: weight(tensor.codes), scales: weight(tensor.scales) };
   // One axis, as the kernel wants it, where the file has [n, 1].
   const codes = weight({ ...tensor.codes, shape: [tensor.codes.bytes] });
-  return { packing, codes, scales: magnitudes(tensor), table };
+  return { packing, codes, scales: magnitudes(tensor) };
 }
 
 /** `map[code] · scale + offset` for every block: `[blocks]`. */

@@ -7,12 +7,13 @@
  * `weight.scales` (float32 `[out, in / 32]`), as ONNX Runtime's MatMulNBits takes them.
  */
 import { z } from 'zod';
+import { NF4_LEVELS } from '../../engine/byteTable.ts';
 import { PrefmeshError } from '../../../protocol/errors.ts';
 import { readTensorBytes, type StoredDtype, type TensorLocation } from '../safetensors.ts';
 import type { PlannedTensor } from '../safetensorsStream.ts';
 import { DYNAMIC_BLOCK, DYNAMIC_MAP } from './dynamicMap.ts';
 import { INT4_BLOCK, quantizeInt4 } from './int4.ts';
-import { NF4_BLOCK, NF4_LEVELS, quantizeNf4 } from './nf4.ts';
+import { NF4_BLOCK, quantizeNf4 } from './nf4.ts';
 import type { QuantizationScheme } from './scheme.ts';
 
 /** `[out, in]` */

@@ -18,7 +18,6 @@ import * as layout from '../../../node/engine/operators/layout.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
 import { expand, sum } from '../../../node/engine/operators/broadcasting.ts';
 import { logSoftmax, softmax } from '../../../node/engine/operators/softmax.ts';
-import { byteTable } from '../../../node/model/quantization/byteTable.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
 
 export interface GraphCase {
@@ -139,7 +138,7 @@ export function feedsOf({ inputs, positive }: GraphCase, seed: number): Record<s
 
 /** Random codes and scales. */
 function packed(packing: Packing): PackedWeights {
-  const { scheme, out, in: width, block } = packing;
+  const { out, in: width, block } = packing;
   const random = new RandomStream('packed', out, width);
   const codes = Uint8Array.from({ length: (out * width) / 2 }, () => Math.floor(random.uniform() * 256));
   const scales = Float32Array.from({ length: (out * width) / block }, () => random.uniform() - 0.5);
@@ -147,7 +146,6 @@ function packed(packing: Packing): PackedWeights {
     packing,
     codes: constant(codes, [codes.length]),
     scales: constant(scales, [scales.length]),
-    table: constant(byteTable(scheme), [256, 2]),
   };
 }
 

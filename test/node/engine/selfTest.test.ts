@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Executor } from '../../../node/engine/executor.ts';
 import { OnnxRuntimeExecutor } from '../../../node/engine/onnxruntime.ts';
 import { openExecutor } from '../../../node/engine/openExecutor.ts';
-import { testDevice } from '../../../node/engine/selfTest.ts';
+import { testDevice, testPacking } from '../../../node/engine/selfTest.ts';
 
 /** The real executor, with one output of every run changed, as a wrong kernel would. */
 function withWrongOutput(executor: Executor, output: string, change: (value: number) => number): Executor {
@@ -32,6 +32,24 @@ describe('the self-test of a device', () => {
   after(() => executor[Symbol.asyncDispose]());
 
   it('passes a device that computes right', () => testDevice(executor));
+
+  for (const scheme of ['nf4', 'int4'] as const) {
+    it(`passes and refuses packed weights too: ${scheme}`, async () => {
+      await testPacking(executor, scheme);
+      for (const output of [scheme, `gradient by ${scheme}`]) {
+        await assert.rejects(
+          testPacking(
+            withWrongOutput(executor, output, (value) => value * 1.01),
+            scheme,
+          ),
+          {
+            code: 'DEVICE_WRONG',
+            details: { device: 'webgpu', value: output, error: '1.0e-2' },
+          },
+        );
+      }
+    });
+  }
 
   for (const output of ['loss', 'gradient by lora A', 'gradient by x', 'gradient by head']) {
     it(`refuses a device whose ${output} is wrong, and names both`, async () => {

@@ -188,7 +188,9 @@ describe('model configuration', () => {
     'rotary embedding of a share of 0.5 of each head': { partial_rotary_factor: 0.5 },
     'activation gelu': { hidden_act: 'gelu' },
     'a layer of type linear_attention': { architectures: ['Qwen3ForCausalLM'], layer_types: ['linear_attention'] },
-    'a quantised checkpoint': { quantization_config: { quant_method: 'gptq' } },
+    'a quantised checkpoint other than NF4 of bitsandbytes with double quantisation': {
+      quantization_config: { quant_method: 'gptq' },
+    },
   })) {
     it(`refuses ${feature} rather than compute something else`, () => {
       assert.throws(() => read(fields), {

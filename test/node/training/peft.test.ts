@@ -58,7 +58,9 @@ describe('PEFT folder', () => {
     await using folder = await temporary();
     for (const targets of [TARGET_MODULES, ['v_proj', 'down_proj'] as const]) {
       const fresh = initialAdapter(llama.config, { rank: 3, targets }, 3, 5);
-      const adapter = { ...fresh, vector: fresh.vector.map((value, i) => value + i / 64), baseHash: llama.hash };
+      const baseQuantization = targets.length === 2 ? { scheme: 'nf4', sha256: 'f'.repeat(64) } : null;
+      const vector = fresh.vector.map((value, i) => value + i / 64);
+      const adapter = { ...fresh, vector, baseHash: llama.hash, baseQuantization };
       await writePeftAdapter(folder.path, adapter, { baseModel: 'tiny' });
       assert.deepEqual(await readPeftAdapter(folder.path, llama.config), adapter);
       assert.deepEqual((await readdir(folder.path)).sort(), [

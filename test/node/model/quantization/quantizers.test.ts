@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { NF4_LEVELS } from '../../../../node/engine/byteTable.ts';
 import { DYNAMIC_MAP } from '../../../../node/model/quantization/dynamicMap.ts';
 import { dequantizeInt4, quantizeInt4 } from '../../../../node/model/quantization/int4.ts';
-import { dequantizeNf4, quantizeNf4, NF4_LEVELS } from '../../../../node/model/quantization/nf4.ts';
+import { dequantizeNf4, quantizeNf4 } from '../../../../node/model/quantization/nf4.ts';
 
 interface GoldenCase {
   readonly name: string;
