@@ -85,6 +85,7 @@ function readConfig(file: string): z.infer<typeof configSchema> {
 }
 
 function asFlags(option: Option, key: string, value: z.infer<typeof configSchema>[string], file: string): string[] {
+  if (option.optional && typeof value === 'boolean') return value ? [`--${key}`] : [];
   const takesValue = option.required || option.optional;
   if (takesValue) return (Array.isArray(value) ? value : [value]).flatMap((item) => [`--${key}=${item}`]);
   if (typeof value !== 'boolean') {

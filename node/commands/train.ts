@@ -10,13 +10,15 @@ import { fileSize } from '../model/jsonFile.ts';
 import { naming, removeLeftovers } from '../storage/atomicFile.ts';
 import { hashFile } from '../storage/reading.ts';
 import { baseQuantizationOf } from '../training/adapter.ts';
+import { openCsvLog } from '../training/csvLog.ts';
 import type { LogProbs } from '../training/metrics.ts';
 import { ADAPTER_WEIGHTS, writePeftAdapter } from '../training/peft.ts';
 import { Policy, type TokenizedPair } from '../training/policy.ts';
 import { referenceLogProbs } from '../training/referenceCache.ts';
 import { courseDifferences } from '../training/runCourse.ts';
 import { readRunRecord, RUN_RECORD, writeRunRecord } from '../training/runRecord.ts';
-import { openTrainingLog, TRAINING_LOG } from '../training/trainingLog.ts';
+import { openEventLog } from '../training/tensorboard/eventLog.ts';
+import { openTrainingLog, TRAINING_LOG, type MetricSink } from '../training/trainingLog.ts';
 import { forgetTraining, loadTraining, newestState, type SavedTraining } from '../training/trainingState.ts';
 import { lossText } from './lossOptions.ts';
 import { addExample } from './options.ts';
@@ -115,23 +117,36 @@ async function trainAndWatch(
   output: Output,
   saved: SavedTraining | null,
 ): Promise<FinishedRun> {
-  const { out, terms, training, watched, plan } = run;
+  const { terms, training, watched, plan } = run;
   const references = saved?.references ?? {
     training: await referenceOf(run, policy, training.pairs, plan.firstEpoch(), output),
     watched: watched && (await referenceOf(run, policy, watched.pairs, [[...watched.pairs.keys()]], output)),
   };
   const watch = watched && { pairs: watched.pairs, reference: references.watched!, terms };
-  await using log = await openTrainingLog(join(out, TRAINING_LOG), saved?.state.step ?? null);
+  await using sinks = await openLogs(run, saved?.state.step ?? null);
   const finished = await runSession(run, policy, {
     references,
     watch,
     saved,
-    sinks: [log],
+    sinks: sinks.all,
     output,
     signal: commandSignal(),
   });
-  await log.sync();
+  for (const sink of sinks.all) await sink.sync();
   return finished;
+}
+
+/** Everything that the metrics of a run are written to, from where the run stands. */
+async function openLogs(
+  { out, logs }: TrainingRun,
+  step: number | null,
+): Promise<{ all: readonly MetricSink[] } & AsyncDisposable> {
+  await using opened = new AsyncDisposableStack();
+  const all = [opened.use(await openTrainingLog(join(out, TRAINING_LOG), step))];
+  if (logs.csv !== null) all.push(opened.use(await openCsvLog(logs.csv, step)));
+  if (logs.tensorboard !== null) all.push(opened.use(await openEventLog(logs.tensorboard, step)));
+  const open = opened.move();
+  return { all, [Symbol.asyncDispose]: () => open.disposeAsync() };
 }
 
 /** Writes the adapter, then the record that it is finished, and only then lets go of the saved states. */

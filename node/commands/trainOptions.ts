@@ -44,6 +44,9 @@ export interface TrainCommandOptions extends CommonOptions, BasePrecisionOptions
   readonly earlyStopDelta: number;
   readonly checkpointEvery?: number;
   readonly resume: boolean;
+  /** A folder, or true for one in `out`. */
+  readonly tensorboard?: string | true;
+  readonly csv: boolean;
 }
 
 const DEFAULT_RANK = 16;
@@ -96,7 +99,9 @@ export function addTrainOptions(command: Command): Command {
     )
     .option('--early-stop-delta <nats>', 'how much lower a loss must be to count as lower', numberValue({ min: 0 }), 0)
     .option('--checkpoint-every <n>', 'save the run every so many steps (default: 100)', count)
-    .option('--resume', 'go on from what an interrupted run saved in --out', false);
+    .option('--resume', 'go on from what an interrupted run saved in --out', false)
+    .option('--tensorboard [folder]', 'write event files for TensorBoard (default folder: tensorboard in --out)')
+    .option('--csv', 'write training_log.csv in --out, beside training_log.jsonl', false);
   addBasePrecision(command);
   return addCommonOptions(command);
 }

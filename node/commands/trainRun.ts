@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { withAlpha, type Adapter } from '../training/adapter.ts';
@@ -48,6 +49,8 @@ export interface TrainingRun {
   readonly checkpointEvery: number;
   readonly earlyStop: EarlyStop | null;
   readonly course: RunCourse;
+  /** Where metrics go besides `training_log.jsonl`; null for nowhere. */
+  readonly logs: { readonly tensorboard: string | null; readonly csv: string | null };
 }
 
 /** Steps between two saved states, where nothing is asked for: seconds of work at most on a small model. */
@@ -118,6 +121,10 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
     checkpointEvery: options.checkpointEvery ?? CHECKPOINT_EVERY,
     earlyStop: options.earlyStop === undefined ? null : { patience: options.earlyStop, delta: options.earlyStopDelta },
     course: courseOf(options, resolved, inputs),
+    logs: {
+      tensorboard: options.tensorboard === true ? join(options.out, 'tensorboard') : (options.tensorboard ?? null),
+      csv: options.csv ? join(options.out, 'training_log.csv') : null,
+    },
   };
 }
 
@@ -153,6 +160,8 @@ const OUTSIDE_THE_COURSE = new Set<string>([
   'evalPairs',
   'resume',
   'checkpointEvery',
+  'tensorboard',
+  'csv',
 ] satisfies (keyof TrainCommandOptions)[]);
 
 /** What decides the run's end: all options as they were resolved, and what went in by hash. */

@@ -116,9 +116,13 @@ class TrainingSession {
     const metrics = await evaluateLoss(this.#policy, watch, adapter, step, { signal });
     if (earlyStop !== null) this.#best = better(this.#best, metrics, adapter, earlyStop.delta);
     this.#evaluated = step;
-    await this.#report(metrics);
+    await this.#report({ ...metrics, epoch: step / plan.stepsPerEpoch });
     const accuracy = metrics['eval_rewards/accuracies'].toFixed(3);
-    output.human(`after step ${step}: evaluation loss ${metrics.eval_loss.toFixed(4)}, accuracy ${accuracy}`);
+    const ties = metrics['eval_rewards/ties'];
+    output.human(
+      `after step ${step}: evaluation loss ${metrics.eval_loss.toFixed(4)}, accuracy ${accuracy}` +
+        (ties === 0 ? '' : `, ties ${ties.toFixed(3)}`),
+    );
   }
 
   get #stopsEarly(): boolean {

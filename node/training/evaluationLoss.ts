@@ -13,6 +13,9 @@ export type EvaluationMetrics = {
   /** Steps made before the evaluation. */
   readonly step: number;
   readonly eval_loss: number;
+  /** Seconds. */
+  readonly eval_runtime: number;
+  readonly eval_samples_per_second: number;
 } & { readonly [Name in keyof RewardMetrics as `eval_${Name}`]: number };
 
 export interface EvaluationSet {
@@ -39,7 +42,9 @@ export async function evaluateLoss(
   step: number,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<EvaluationMetrics> {
+  const started = performance.now();
   const logProbs = await policy.logProbs(pairs, adapter, options);
+  const seconds = (performance.now() - started) / 1000;
   const rewards = rewardMetrics(logProbs, reference, terms.beta);
   return {
     step,
@@ -51,6 +56,8 @@ export async function evaluateLoss(
     'eval_rewards/margins': rewards['rewards/margins'],
     'eval_logps/chosen': rewards['logps/chosen'],
     'eval_logps/rejected': rewards['logps/rejected'],
+    eval_runtime: seconds,
+    eval_samples_per_second: pairs.length / seconds,
   };
 }
 

@@ -34,6 +34,10 @@ export interface StepMetrics {
   readonly num_tokens: number;
   /** Seconds. */
   readonly step_time: number;
+  /** Tokens of this step, counted likewise, over its time. */
+  readonly tokens_per_second: number;
+  /** How often the pairs have been gone through when the step is made; rises by parts. */
+  readonly epoch: number;
 }
 
 export type RewardMetrics = Pick<

@@ -115,7 +115,9 @@ export async function trainAdapter(
     optimizer.update(adapter, gradient, learningRate, trained);
 
     const seen = batch.flat();
-    tokens += seen.reduce((sum, i) => sum + tokenCount(pairs[i]!), 0);
+    const stepTokens = seen.reduce((sum, i) => sum + tokenCount(pairs[i]!), 0);
+    tokens += stepTokens;
+    const seconds = (performance.now() - started) / 1000;
     const metrics: StepMetrics = {
       step: step + 1,
       loss,
@@ -124,7 +126,9 @@ export async function trainAdapter(
       learning_rate: learningRate,
       ...rewardMetrics(logProbs, select(reference, seen), terms.beta),
       num_tokens: tokens,
-      step_time: (performance.now() - started) / 1000,
+      step_time: seconds,
+      tokens_per_second: stepTokens / seconds,
+      epoch: (step + 1) / plan.stepsPerEpoch,
     };
     steps.push(metrics);
     const answer = await onStep?.(metrics, { step: step + 1, tokens, adapter, optimizer: optimizer.state });

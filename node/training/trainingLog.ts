@@ -8,7 +8,10 @@ import { AppendedFile } from '../storage/appendedFile.ts';
 import type { EvaluationMetrics } from './evaluationLoss.ts';
 import type { StepMetrics } from './metrics.ts';
 
-export type MetricLine = StepMetrics | EvaluationMetrics;
+/** An evaluation as it is reported, with the epoch that it falls into. */
+export type EvaluationLine = EvaluationMetrics & Pick<StepMetrics, 'epoch'>;
+
+export type MetricLine = StepMetrics | EvaluationLine;
 
 /** Where the metrics of a run go. Lines arrive in the order of their steps. */
 export interface MetricSink extends AsyncDisposable {

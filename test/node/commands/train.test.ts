@@ -52,6 +52,8 @@ describe('prefmesh train', () => {
         'logps/rejected',
         'num_tokens',
         'step_time',
+        'tokens_per_second',
+        'epoch',
       ]);
       for (const [i, row] of expected.train.entries()) {
         near(steps[i]!.loss, row.loss, 1e-4, `loss of step ${i + 1}`);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { programCommand } from '../../../node/commands/program.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
+import { readEvents } from '../training/tensorboard/eventReader.ts';
 import { failure, prefmesh } from './childProgram.ts';
 
 const MODEL = 'test/oracle/llama/model';
@@ -28,6 +29,21 @@ const untimed = (folder: string) =>
         Object.entries(JSON.parse(line) as Record<string, number>).filter(([name]) => !TIMINGS.has(name)),
       ),
     );
+/** Rows without the columns that tell of time. */
+const tableOf = (folder: string) => {
+  const rows = readFileSync(join(folder, 'training_log.csv'), 'utf8').split('\n');
+  const timed = rows[0]!.split(',').map((name) => TIMINGS.has(name));
+  return rows.map((row) => row.split(',').filter((_, i) => timed[i] !== true));
+};
+const scalarsOf = (folder: string) => {
+  const [name] = readdirSync(join(folder, 'tensorboard'));
+  return readEvents(readFileSync(join(folder, 'tensorboard', name!))).map(({ step, scalars }) => ({
+    step,
+    scalars: Object.fromEntries(
+      Object.entries(scalars).filter(([tag]) => !TIMINGS.has(tag.slice(6)) && !TIMINGS.has(`eval_${tag.slice(5)}`)),
+    ),
+  }));
+};
 const weights = (folder: string) => readFileSync(join(folder, 'adapter_model.safetensors'));
 
 describe('prefmesh train, killed', () => {
@@ -36,7 +52,17 @@ describe('prefmesh train, killed', () => {
   after(() => rmSync(home, { recursive: true, force: true }));
 
   const settings = ['--rank', '16', '--batch-size', '2', '--learning-rate', '1e-2', '--steps', String(STEPS)];
-  const saving = [...settings, '--eval-pairs', PAIRS, '--eval-every', '5', '--checkpoint-every', '3'];
+  const saving = [
+    ...settings,
+    '--eval-pairs',
+    PAIRS,
+    '--eval-every',
+    '5',
+    '--checkpoint-every',
+    '3',
+    '--csv',
+    '--tensorboard',
+  ];
   const command = (out: string, ...rest: string[]) => {
     const inputs = ['train', '--model', MODEL, '--pairs', PAIRS, '--home', home, '--threads', '1'];
     return [...inputs, '--out', join(home, out), ...rest];
@@ -95,6 +121,9 @@ describe('prefmesh train, killed', () => {
 
     assert.deepEqual(weights(out), weights(join(home, 'whole')));
     assert.deepEqual(untimed(out), untimed(join(home, 'whole')));
+    assert.deepEqual(tableOf(out), tableOf(join(home, 'whole')));
+    assert.deepEqual(scalarsOf(out), scalarsOf(join(home, 'whole')));
+    assert.equal(scalarsOf(out).length, STEPS + 1 + 10 + 1, 'steps, evaluations, and the event of the format');
     assert.deepEqual(readdirSync(out).sort(), readdirSync(join(home, 'whole')).sort(), 'nothing is left over');
 
     const again = prefmesh(...command('killed', ...saving, '--early-stop', '99', '--resume', '--json'));

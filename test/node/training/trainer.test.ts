@@ -82,7 +82,7 @@ describe('trainer', () => {
     const first = await run();
     const second = await run();
     assert.deepEqual(second.adapter, first.adapter);
-    const untimed = ({ steps }: typeof first) => steps.map((step) => ({ ...step, step_time: 0 }));
+    const untimed = ({ steps }: typeof first) => steps.map((step) => ({ ...step, step_time: 0, tokens_per_second: 0 }));
     assert.deepEqual(untimed(second), untimed(first));
     assert.notDeepEqual((await run({ seed: 6 })).adapter, first.adapter);
   });
@@ -158,6 +158,12 @@ describe('trainer', () => {
     );
     assert.equal(steps[2]!.num_tokens, once);
     assert.equal(steps.at(-1)!.num_tokens, 2 * once);
+    assert.deepEqual(
+      steps.map(({ epoch }) => epoch),
+      [1, 2, 3, 4, 5, 6].map((step) => step / 3),
+    );
+    const { tokens_per_second: rate, step_time: seconds, num_tokens: tokens } = steps[0]!;
+    assert.ok(Math.abs((rate * seconds) / tokens - 1) < 1e-12);
   });
 
   it('holds to the reference it is given', async () => {
