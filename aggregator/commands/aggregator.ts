@@ -67,7 +67,7 @@ async function start(options: StartOptions): Promise<void> {
     listen: options.listen,
     announce: options.announce,
     bootstrap: options.bootstrap,
-    compute: { device: chooseDevice(options.device), threads: options.threads },
+    compute: { device: await chooseDevice(options, output), threads: options.threads },
     log: commandLog(options),
     onEvent: (event) => {
       output.json(event);

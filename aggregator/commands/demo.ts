@@ -50,7 +50,7 @@ async function demo(options: DemoOptions): Promise<void> {
   const output = new Output(options);
   const signal = commandSignal();
   const size: DemoSize = { participants: options.participants, rounds: options.rounds, seed: options.seed };
-  const device = chooseDevice(options.device);
+  const device = await chooseDevice(options, output);
   const cores = options.threads ?? availableParallelism();
   const display = new DemoDisplay(output, 2 * size.participants * size.rounds * DEMO_TERMS.steps);
   const folder = await prepareFolder(options.out);

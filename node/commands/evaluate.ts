@@ -95,7 +95,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     ...asJson(figures),
     win_rate: rate,
     distinct_2: distinct,
-    device: chooseDevice(options.device),
+    device: await chooseDevice(options, output),
     pairs: { scored: tokenized.pairs.length, dropped: tokenized.dropped.length, cut: tokenized.cut.length },
     prompts: asked.length,
     judge: judge === null ? null : { name: judge.name, description: judge.description },
@@ -109,7 +109,7 @@ interface Run extends ModelInput {
 }
 
 async function score(run: Run, pairs: readonly TokenizedPair[], adapter: Adapter | null): Promise<ScoredPairs> {
-  const settings = { ...engineSettings(run.options), checkpoint: run.checkpoint };
+  const settings = { ...(await engineSettings(run.options, run.output)), checkpoint: run.checkpoint };
   const { rank, alpha, targets } = adapter ?? NO_ADAPTER;
   await using policy = await Policy.open({ ...settings, layout: { rank, targets }, scale: alpha / rank });
   const total = (adapter === null ? 1 : 2) * pairs.length;
@@ -125,7 +125,7 @@ async function score(run: Run, pairs: readonly TokenizedPair[], adapter: Adapter
 async function answer(run: Run, prompts: readonly string[], adapter: Adapter | null, label: string): Promise<string[]> {
   const { options, output, checkpoint, tokenizer } = run;
   const progress = output.progress({ label, total: prompts.length, unit: 'prompts' });
-  const model: AnsweringModel = { ...engineSettings(options), checkpoint, tokenizer, adapter };
+  const model: AnsweringModel = { ...(await engineSettings(options, output)), checkpoint, tokenizer, adapter };
   const answers = await answerPrompts(model, prompts, {
     maxTokens: options.maxTokens,
     seed: options.seed,

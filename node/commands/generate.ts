@@ -55,7 +55,7 @@ async function generate(options: GenerateOptions): Promise<void> {
   }
 
   await using generator = await Generator.open({
-    ...engineSettings(options),
+    ...(await engineSettings(options, output)),
     checkpoint,
     ...(adapter === null
       ? {}

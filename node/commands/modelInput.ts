@@ -73,9 +73,10 @@ export interface EngineSettings {
   readonly threads?: number;
 }
 
-export function engineSettings({ device, threads, home }: CommonOptions): EngineSettings {
+export async function engineSettings(options: CommonOptions, output: Output): Promise<EngineSettings> {
+  const { threads, home } = options;
   return {
-    device: chooseDevice(device),
+    device: await chooseDevice(options, output),
     cacheFolder: dataPaths(home).cache,
     ...(threads === undefined ? {} : { threads }),
   };

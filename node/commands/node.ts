@@ -121,7 +121,7 @@ async function start(options: StartOptions): Promise<void> {
     network: options.network,
     listen: options.listen,
     bootstrap: options.bootstrap,
-    compute: { device: chooseDevice(options.device), threads: options.threads },
+    compute: { device: await chooseDevice(options, output), threads: options.threads },
     seed: options.seed,
     verify: options.verify,
     log: commandLog(options),

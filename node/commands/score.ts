@@ -44,7 +44,7 @@ async function score(options: ScoreOptions): Promise<void> {
   const adapter = options.adapter === undefined ? NO_ADAPTER : await openAdapter(options.adapter, checkpoint, output);
   const { read, pairs, cut } = await openPairs(options.pairs, model, options.maxLength, output);
 
-  const settings = engineSettings(options);
+  const settings = await engineSettings(options, output);
   const { rank, alpha, targets, vector } = adapter;
   await using policy = await Policy.open({ ...settings, checkpoint, layout: { rank, targets }, scale: alpha / rank });
   const total = (vector === null ? 1 : 2) * pairs.length;

@@ -85,7 +85,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
   const plan = new BatchPlan(training.pairs, terms);
   const start = startingAdapter(options, checkpoint.config, given);
   // The sums of a run depend on how its work is split, so the number of threads belongs to it.
-  const settings = { ...engineSettings(options), threads: options.threads ?? availableParallelism() };
+  const settings = { ...(await engineSettings(options, output)), threads: options.threads ?? availableParallelism() };
   const evaluateEvery = options.evalEvery ?? options.checkpointEvery ?? plan.stepsPerEpoch;
   const { rank, alpha, targets } = start;
   const resolved: Partial<TrainCommandOptions> = {
