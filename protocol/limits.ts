@@ -73,6 +73,11 @@ export const LIMITS = {
     unit: 'bytes',
     why: 'longest manifest, invite or receipt; a receipt of 1,024 updates takes 303 KiB',
   },
+  checkpoint: {
+    value: 16 * KiB,
+    unit: 'bytes',
+    why: 'longest checkpoint of a log; a body takes 150 bytes and each signature 170, so 90 witnesses fit',
+  },
   wireDepth: { value: 8, unit: 'count', why: 'how deep a message may nest; ours nest to 4' },
   wireItems: { value: 32_768, unit: 'count', why: 'values in one message; a receipt of 1,024 updates has 7,200' },
   typeName: { value: 32, unit: 'count', why: "characters of a message type's name" },

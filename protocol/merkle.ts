@@ -1,5 +1,6 @@
 /**
- * Merkle trees as in RFC 6962, section 2.1: one hash that commits to a list, and short proofs that an entry is in it.
+ * Merkle trees as in RFC 6962, section 2.1: one hash that commits to a list, and short proofs that an entry is in it or
+ * that a longer list begins with a shorter one.
  * Leaves and inner nodes are hashed apart (0x00 and 0x01 in front), so that neither can pass for the other.
  */
 import { createHash } from 'node:crypto';
@@ -39,6 +40,57 @@ export function verifyInclusion(
   return last === 0 && Buffer.from(running).equals(root);
 }
 
+/**
+ * The hashes that show that the list of `size` entries is the beginning of the whole one (RFC 6962, section 2.1.2).
+ * Empty for the whole list itself.
+ */
+export function consistencyProof(entries: readonly Uint8Array[], size: number): Uint8Array[] {
+  if (!Number.isInteger(size) || size < 1 || size > entries.length) throw new RangeError(`no list of ${size} entries`);
+  return subproof(entries.map(leafHash), size, true);
+}
+
+/**
+ * Whether a proof shows that a list with root `newRoot` goes on from one with root `oldRoot`
+ * (RFC 9162, section 2.1.4.2). Every list goes on from the empty one.
+ */
+export function verifyConsistency({
+  oldSize,
+  oldRoot,
+  newSize,
+  newRoot,
+  proof,
+}: {
+  oldSize: number;
+  oldRoot: Uint8Array;
+  newSize: number;
+  newRoot: Uint8Array;
+  proof: readonly Uint8Array[];
+}): boolean {
+  const equal = (a: Uint8Array, b: Uint8Array) => Buffer.from(a).equals(b);
+  if (oldSize < 0 || oldSize > newSize) return false;
+  if (oldSize === 0) return proof.length === 0 && equal(oldRoot, hash());
+  if (oldSize === newSize) return proof.length === 0 && equal(oldRoot, newRoot);
+  // A whole subtree is not in its own proof: the old root stands for it.
+  const path = isPowerOfTwo(oldSize) ? [oldRoot, ...proof] : proof;
+  const [first, ...rest] = path;
+  if (first === undefined) return false;
+  let [place, last] = [oldSize - 1, newSize - 1];
+  while (place % 2 === 1) [place, last] = [Math.floor(place / 2), Math.floor(last / 2)];
+  let [old, renewed] = [first, first];
+  for (const sibling of rest) {
+    if (last === 0) return false;
+    if (place % 2 === 1 || place === last) {
+      old = hash(NODE, sibling, old);
+      renewed = hash(NODE, sibling, renewed);
+      while (place % 2 === 0 && place !== 0) [place, last] = [Math.floor(place / 2), Math.floor(last / 2)];
+    } else {
+      renewed = hash(NODE, renewed, sibling);
+    }
+    [place, last] = [Math.floor(place / 2), Math.floor(last / 2)];
+  }
+  return last === 0 && equal(old, oldRoot) && equal(renewed, newRoot);
+}
+
 export function leafHash(entry: Uint8Array): Uint8Array {
   return hash(LEAF, entry);
 }
@@ -54,6 +106,20 @@ function pathOf(hashes: readonly Uint8Array[], index: number): Uint8Array[] {
   const split = largestPowerOfTwoBelow(hashes.length);
   const [left, right] = [hashes.slice(0, split), hashes.slice(split)];
   return index < split ? [...pathOf(left, index), rootOf(right)] : [...pathOf(right, index - split), rootOf(left)];
+}
+
+/** `whole` says whether the first `size` hashes are a subtree of the old list, whose root is known. */
+function subproof(hashes: readonly Uint8Array[], size: number, whole: boolean): Uint8Array[] {
+  if (size === hashes.length) return whole ? [] : [rootOf(hashes)];
+  const split = largestPowerOfTwoBelow(hashes.length);
+  const [left, right] = [hashes.slice(0, split), hashes.slice(split)];
+  return size <= split
+    ? [...subproof(left, size, whole), rootOf(right)]
+    : [...subproof(right, size - split, false), rootOf(left)];
+}
+
+function isPowerOfTwo(size: number): boolean {
+  return Number.isInteger(Math.log2(size));
 }
 
 function largestPowerOfTwoBelow(size: number): number {

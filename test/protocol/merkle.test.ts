@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { inclusionProof, merkleRoot, verifyInclusion } from '../../protocol/merkle.ts';
+import {
+  consistencyProof,
+  inclusionProof,
+  merkleRoot,
+  verifyConsistency,
+  verifyInclusion,
+} from '../../protocol/merkle.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
@@ -51,6 +57,72 @@ describe('Merkle tree', () => {
         }
       }
     }
+  });
+
+  it('has the consistency proofs of the Certificate Transparency vectors', () => {
+    const proofs: [number, number, string[]][] = [
+      [1, 1, []],
+      [
+        1,
+        8,
+        [
+          '96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7',
+          '5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e',
+          '6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4',
+        ],
+      ],
+      [
+        6,
+        8,
+        [
+          '0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a',
+          'ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0',
+          'd37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7',
+        ],
+      ],
+      [
+        2,
+        5,
+        [
+          '5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e',
+          'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b',
+        ],
+      ],
+    ];
+    for (const [oldSize, newSize, expected] of proofs) {
+      assert.deepEqual(consistencyProof(ENTRIES.slice(0, newSize), oldSize).map(hex), expected);
+    }
+  });
+
+  it('proves that every list up to 64 goes on from every shorter one, and from no other', () => {
+    const entries = Array.from({ length: 64 }, (_, i) => Uint8Array.of(i));
+    for (let newSize = 1; newSize <= 64; newSize++) {
+      const newRoot = merkleRoot(entries.slice(0, newSize));
+      for (let oldSize = 1; oldSize <= newSize; oldSize++) {
+        const oldRoot = merkleRoot(entries.slice(0, oldSize));
+        const proof = consistencyProof(entries.slice(0, newSize), oldSize);
+        const claim = { oldSize, oldRoot, newSize, newRoot, proof };
+        assert.ok(verifyConsistency(claim), `${oldSize} of ${newSize}`);
+        const other = merkleRoot([Uint8Array.of(200), ...entries.slice(1, oldSize)]);
+        assert.ok(!verifyConsistency({ ...claim, oldRoot: other }), `another beginning, ${oldSize} of ${newSize}`);
+        assert.ok(!verifyConsistency({ ...claim, newRoot: other }), `another end, ${oldSize} of ${newSize}`);
+        assert.ok(!verifyConsistency({ ...claim, proof: [...proof, oldRoot] }), 'a longer proof');
+        if (proof.length > 0) {
+          assert.ok(!verifyConsistency({ ...claim, proof: proof.slice(0, -1) }), 'a shorter proof');
+          const tampered = proof.map((node) => Uint8Array.from(node));
+          tampered.at(-1)![31]! ^= 1;
+          assert.ok(!verifyConsistency({ ...claim, proof: tampered }), 'a changed proof');
+        }
+      }
+    }
+  });
+
+  it('lets every list go on from the empty one, and none from a longer one', () => {
+    const empty = { oldSize: 0, oldRoot: merkleRoot([]), newSize: 8, newRoot: merkleRoot(ENTRIES), proof: [] };
+    assert.ok(verifyConsistency(empty));
+    assert.ok(!verifyConsistency({ ...empty, oldRoot: merkleRoot(ENTRIES) }));
+    assert.ok(!verifyConsistency({ ...empty, oldSize: 9 }));
+    assert.throws(() => consistencyProof(ENTRIES, ENTRIES.length + 1), RangeError);
   });
 
   it('has no proof for an entry that is not there', () => {
