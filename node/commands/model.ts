@@ -1,5 +1,5 @@
 /**
- * `prefmesh model list|inspect|pull|quantize`: which models are at hand, what one of them is, and how to get another.
+ * `prefmesh model`: which models are at hand, what one of them is, and how to get or change another (files beside this).
  */
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
@@ -12,6 +12,7 @@ import { licenceOf } from '../model/licence.ts';
 import { traitsOf } from '../model/traits.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { showFacts } from './facts.ts';
+import { modelExportCommand } from './modelExport.ts';
 import { openModel } from './modelInput.ts';
 import { pullCommand } from './modelPull.ts';
 import { modelQuantizeCommand } from './modelQuantize.ts';
@@ -26,8 +27,9 @@ export function modelCommand(): Command {
     .argument('<model>', 'a folder, embedded, or the id of a pulled model')
     .action(inspectModel);
   addExample(addCommonOptions(inspect), 'prefmesh model inspect embedded');
-  const command = new Command('model').description('Get models, and look at them.');
-  command.addCommand(list).addCommand(inspect).addCommand(pullCommand()).addCommand(modelQuantizeCommand());
+  const command = new Command('model').description('Get models, look at them, and take them elsewhere.');
+  const further = [pullCommand(), modelQuantizeCommand(), modelExportCommand()];
+  for (const each of [list, inspect, ...further]) command.addCommand(each);
   return addExample(command, 'prefmesh model pull HuggingFaceTB/SmolLM2-135M', 'prefmesh model list');
 }
 

@@ -30,8 +30,8 @@ export interface GgufTensor {
 
 export interface WriteGgufOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called after each tensor with the bytes of tensors written so far. */
-  readonly onWritten?: (bytes: number) => void;
+  /** Called after each tensor with how many are written. */
+  readonly onWritten?: (tensors: number) => void;
 }
 
 const MAGIC = 'GGUF';
@@ -58,14 +58,12 @@ export async function writeGguf(
   const draft = await TemporaryFile.create(dirname(file), basename(file), 0o644);
   try {
     await draft.write(header(metadata, tensors));
-    let written = 0;
-    for (const { name, dtype, read } of tensors) {
+    for (const [index, { name, dtype, read }] of tensors.entries()) {
       signal?.throwIfAborted();
       const bytes = tensorBytes(name, read(), dtype);
       await draft.write(bytes);
       await draft.write(Buffer.alloc(aligned(bytes.length) - bytes.length));
-      written += bytes.length;
-      onWritten?.(written);
+      onWritten?.(index + 1);
     }
     await draft.publish(file);
   } catch (error) {
