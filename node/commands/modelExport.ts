@@ -8,13 +8,15 @@ import { planGgufModel } from '../export/ggufModel.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { DTYPE_NAMES, dtypeOf, type DtypeName } from '../model/tensorBytes.ts';
 import { naming } from '../storage/atomicFile.ts';
+import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { showFacts } from './facts.ts';
 import { openModel } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
 
-interface ExportOptions extends CommonOptions {
+interface ExportOptions extends CommonOptions, BasePrecisionOptions {
+  readonly home: string;
   readonly format: 'gguf';
   readonly out: string;
   readonly dtype?: DtypeName;
@@ -28,13 +30,14 @@ export function modelExportCommand(): Command {
     .requiredOption('--out <file>', 'the file to write')
     .addOption(new Option('--dtype <dtype>', 'how matrices are stored; as the model has them').choices(DTYPE_NAMES))
     .action(exportModel);
+  addBasePrecision(command);
   return addExample(addCommonOptions(command), 'prefmesh model export embedded --out embedded.gguf');
 }
 
 async function exportModel(name: string, options: ExportOptions): Promise<void> {
   const output = new Output(options);
   const { out } = options;
-  const { checkpoint, tokenizer } = await openModel(name, options.home);
+  const { checkpoint, tokenizer } = await atPrecision(await openModel(name, options.home), options, output);
   const dtype = options.dtype ?? storedDtype(checkpoint);
   const plan = await planGgufModel(checkpoint, tokenizer, dtypeOf(dtype));
   await naming(out, () => mkdir(dirname(resolve(out)), { recursive: true }));
@@ -42,7 +45,7 @@ async function exportModel(name: string, options: ExportOptions): Promise<void> 
   await plan.write(out, { signal: commandSignal(), onWritten: (count) => progress.update(count) });
   progress.end();
   const facts = { model: name, format: options.format, out, dtype, tensors: plan.tensors.length, bytes: plan.bytes };
-  output.json({ ...facts, sha256: checkpoint.hash });
+  output.json({ ...facts, sha256: checkpoint.hash, base_precision: checkpoint.quantized?.scheme ?? 'full' });
   if (options.json) return;
   showFacts(output, [
     ['written', out],

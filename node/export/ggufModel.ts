@@ -8,7 +8,8 @@ import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { scaledFrequencies } from '../model/rotaryScaling.ts';
-import { readTensor, type TensorDtype } from '../model/safetensors.ts';
+import { readWeight } from '../model/quantization/plainWeights.ts';
+import type { TensorDtype } from '../model/safetensors.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { expectedTensors } from '../model/weights.ts';
 import { chatTemplateSource } from './chatTemplateSource.ts';
@@ -97,11 +98,8 @@ function rotaryFactors({ headDim, ropeTheta, ropeScaling }: ModelConfig): GgufTe
   return [{ name: 'rope_freqs.weight', shape: [headDim / 2], dtype: 'F32', read }];
 }
 
-function weightsOf(
-  { config, tensors }: Checkpoint,
-  { interleaved }: GgufArchitecture,
-  dtype: TensorDtype,
-): GgufTensor[] {
+function weightsOf(checkpoint: Checkpoint, { interleaved }: GgufArchitecture, dtype: TensorDtype): GgufTensor[] {
+  const { config } = checkpoint;
   return [...expectedTensors(config)].map(([name, shape]) => {
     const heads = interleaved ? rotatedHeads(config, name) : undefined;
     return {
@@ -109,7 +107,7 @@ function weightsOf(
       shape,
       dtype: shape.length === 1 ? 'F32' : dtype,
       read: () => {
-        const values = readTensor(tensors.get(name)!);
+        const values = readWeight(checkpoint, name);
         return heads === undefined ? values : interleaveHeads(values, heads, shape[0]!);
       },
     };

@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planGgufModel } from '../../../node/export/ggufModel.ts';
 import { openCheckpoint, type Checkpoint } from '../../../node/model/checkpoint.ts';
+import { quantizeCheckpoint } from '../../../node/model/quantization/quantizedBase.ts';
+import { QUANTIZATION_SCHEMES } from '../../../node/model/quantization/scheme.ts';
 import { readTensor, type TensorDtype } from '../../../node/model/safetensors.ts';
 import { Tokenizer } from '../../../node/model/tokenizer.ts';
+import { rounded } from '../model/quantization/dequantizedCopy.ts';
 import { readGguf } from './ggufReading.ts';
 
 const llama = await openCheckpoint('test/oracle/llama/model');
@@ -86,6 +89,19 @@ describe('model as GGUF', () => {
     assert.deepEqual(row(stored, 10), row(k, 9));
     assert.deepEqual(row(stored, 15), row(k, 15));
   });
+
+  for (const scheme of QUANTIZATION_SCHEMES) {
+    it(`writes what the ${scheme} weights of a model stand for`, async () => {
+      await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-quantised-'));
+      const { tensors } = await written(await quantizeCheckpoint(llama, scheme, { folder: folder.path }));
+      const plain = readTensor(llama.tensors.get('model.layers.1.mlp.up_proj.weight')!);
+      const stored = tensors.get('blk.1.ffn_up.weight')!.values;
+      assert.deepEqual(stored, rounded(plain, scheme));
+      assert.notDeepEqual(stored, plain);
+      const embedding = readTensor(llama.tensors.get('model.embed_tokens.weight')!);
+      assert.deepEqual(tensors.get('token_embd.weight')!.values, embedding);
+    });
+  }
 
   it('gives llama3 scaling as a divisor for each frequency', async () => {
     const ropeScaling = {
