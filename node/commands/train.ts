@@ -7,25 +7,27 @@ import { Command } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { fileSize } from '../model/jsonFile.ts';
+import { licenceOf } from '../model/licence.ts';
 import { naming, removeLeftovers } from '../storage/atomicFile.ts';
 import { hashFile } from '../storage/reading.ts';
 import { baseQuantizationOf } from '../training/adapter.ts';
 import { openCsvLog } from '../training/csvLog.ts';
 import type { LogProbs } from '../training/metrics.ts';
 import { ADAPTER_WEIGHTS, writePeftAdapter } from '../training/peft.ts';
-import { Policy, type TokenizedPair } from '../training/policy.ts';
+import { Policy } from '../training/policy.ts';
 import { referenceLogProbs } from '../training/referenceCache.ts';
+import { runCard } from '../training/runCard.ts';
 import { courseDifferences } from '../training/runCourse.ts';
 import { readRunRecord, RUN_RECORD, writeRunRecord } from '../training/runRecord.ts';
 import { openEventLog } from '../training/tensorboard/eventLog.ts';
-import { openTrainingLog, TRAINING_LOG, type MetricSink } from '../training/trainingLog.ts';
+import { openTrainingLog, readTrainingLog, TRAINING_LOG, type MetricSink } from '../training/trainingLog.ts';
 import { forgetTraining, loadTraining, newestState, type SavedTraining } from '../training/trainingState.ts';
 import { lossText } from './lossOptions.ts';
 import { addExample } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
 import { addTrainOptions, type TrainCommandOptions } from './trainOptions.ts';
-import { adapterHash, prepareRun, recordOf, type TrainingRun } from './trainRun.ts';
+import { adapterHash, prepareRun, recordOf, type LearnablePairs, type TrainingRun } from './trainRun.ts';
 import { runSession, type FinishedRun } from './trainingSession.ts';
 
 export function trainCommand(): Command {
@@ -119,8 +121,8 @@ async function trainAndWatch(
 ): Promise<FinishedRun> {
   const { terms, training, watched, plan } = run;
   const references = saved?.references ?? {
-    training: await referenceOf(run, policy, training.pairs, plan.firstEpoch(), output),
-    watched: watched && (await referenceOf(run, policy, watched.pairs, [[...watched.pairs.keys()]], output)),
+    training: await referenceOf(run, policy, training, plan.firstEpoch(), output),
+    watched: watched && (await referenceOf(run, policy, watched, [[...watched.pairs.keys()]], output)),
   };
   const watch = watched && { pairs: watched.pairs, reference: references.watched!, terms };
   await using sinks = await openLogs(run, saved?.state.step ?? null);
@@ -151,18 +153,18 @@ async function openLogs(
 
 /** Writes the adapter, then the record that it is finished, and only then lets go of the saved states. */
 async function keepResult(run: TrainingRun, { vector, step, steps }: FinishedRun): Promise<void> {
-  const { out, checkpoint, terms, training, start } = run;
-  const card = {
-    'Preference pairs': training.pairs.length,
-    'Optimiser steps': step,
-    Loss: lossText(terms),
-    'Learning rate': `${terms.learningRate}, ${terms.schedule}`,
-    'Trained factor': terms.factor,
-    Seed: terms.seed,
-  };
+  const { out, checkpoint, terms, start } = run;
   const trained = { ...start, vector, baseHash: checkpoint.hash, baseQuantization: baseQuantizationOf(checkpoint) };
-  await writePeftAdapter(out, trained, { baseModel: checkpoint.name, card });
-  await writeRunRecord(out, { ...recordOf(run), result: { step, steps, sha256: (await weightsHash(out))! } });
+  const record = (sha256: string) => ({ ...recordOf(run), result: { step, steps, sha256 } });
+  const readme = runCard({
+    record: record(''),
+    lines: await readTrainingLog(join(out, TRAINING_LOG)),
+    licence: await licenceOf(checkpoint.folder),
+    loss: lossText(terms),
+    parameters: vector.length,
+  });
+  await writePeftAdapter(out, trained, { baseModel: checkpoint.name, readme });
+  await writeRunRecord(out, record((await weightsHash(out))!));
   await forgetTraining(out);
 }
 
@@ -184,7 +186,7 @@ async function weightsHash(folder: string): Promise<string | null> {
 async function referenceOf(
   { checkpoint, settings, running, anchor }: TrainingRun,
   policy: Policy,
-  pairs: readonly TokenizedPair[],
+  { pairs, hash }: LearnablePairs,
   batches: readonly (readonly number[])[],
   output: Output,
 ): Promise<LogProbs> {
@@ -196,6 +198,7 @@ async function referenceOf(
     base: checkpoint.hash,
     quantization: checkpoint.quantized?.hash ?? null,
     device: settings.device,
+    company: JSON.stringify([hash, batches, running, settings.threads]),
     adapter: anchor && `${scale} ${anchor.targets.join()} ${adapterHash(anchor)}`,
   };
   const reference = await referenceLogProbs(anchored ?? policy, pairs, identity, {

@@ -116,6 +116,8 @@ export interface WriteAdapterOptions {
   readonly baseModel: string;
   /** Facts for the model card, label and value; counts and settings only, never text of pairs. */
   readonly card?: Readonly<Record<string, string | number>>;
+  /** The whole model card, in place of one made from `card`. */
+  readonly readme?: string;
   /** How the tensors are stored; default F32. */
   readonly dtype?: TensorDtype;
 }
@@ -156,7 +158,7 @@ export async function writePeftAdapter(folder: string, adapter: Adapter, options
   await naming(folder, () => mkdir(folder, { recursive: true }));
   const readable = { mode: 0o644 };
   await writeFileAtomic(join(folder, ADAPTER_CONFIG), `${JSON.stringify(config, null, 2)}\n`, readable);
-  await writeFileAtomic(join(folder, 'README.md'), modelCard(adapter, options), readable);
+  await writeFileAtomic(join(folder, 'README.md'), options.readme ?? modelCard(adapter, options), readable);
   await writeSafetensors(join(folder, ADAPTER_WEIGHTS), tensors, metadata, options.dtype);
 }
 

@@ -24,6 +24,11 @@ export interface ReferenceIdentity {
   /** SHA-256 of the reference adapter's vector and scale; null for the bare base. */
   readonly adapter: string | null;
   readonly device: string;
+  /**
+   * What else decides the last bits: the batches, how they are split, the threads. A run that must come out the same
+   * whatever was computed before it names them here, and shares figures with runs of the same batches alone.
+   */
+  readonly company?: string;
 }
 
 export interface ReferenceOptions {
@@ -76,9 +81,9 @@ export async function referenceLogProbs(
   return { chosen: Float64Array.from(rows, ([chosen]) => chosen), rejected: Float64Array.from(rows, (row) => row[1]) };
 }
 
-function fileName({ base, quantization = null, adapter, device }: ReferenceIdentity): string {
+function fileName({ base, quantization = null, adapter, device, company }: ReferenceIdentity): string {
   const digest = createHash('sha256')
-    .update(JSON.stringify([VERSION, base, quantization, adapter, device]))
+    .update(JSON.stringify([VERSION, base, quantization, adapter, device, ...(company === undefined ? [] : [company])]))
     .digest('hex');
   return `reference-${digest}.jsonl`;
 }

@@ -4,7 +4,9 @@
  * A resumed run tells again what came after the state it goes on from, so the log is first cut back to that step:
  * however often a run was killed, its log has every step once, in order.
  */
+import { readFile } from 'node:fs/promises';
 import { AppendedFile } from '../storage/appendedFile.ts';
+import { naming } from '../storage/atomicFile.ts';
 import type { EvaluationMetrics } from './evaluationLoss.ts';
 import type { StepMetrics } from './metrics.ts';
 
@@ -32,6 +34,15 @@ export async function openTrainingLog(file: string, step: number | null): Promis
     sync: () => log.sync(),
     [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
   };
+}
+
+/** The lines of a log that was written to its end. */
+export async function readTrainingLog(file: string): Promise<MetricLine[]> {
+  const text = await naming(file, () => readFile(file, 'utf8'));
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as MetricLine);
 }
 
 /** Offset of the first line, ended by a line feed, that is not `kept`; of the end where all are. */

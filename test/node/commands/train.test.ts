@@ -145,10 +145,70 @@ describe('prefmesh train', () => {
     }
   });
 
-  it('repeats bit for bit', () => {
-    prefmesh(...arguments_('twin-a', ...small));
-    prefmesh(...arguments_('twin-b', ...small));
+  it('repeats bit for bit, from its record alone and with nothing cached', () => {
+    const fixed = [...small, '--seed', '7', '--loss', 'cdpo', '--epochs', '2', '--targets', 'q_proj,down_proj'];
+    const watched = ['--eval-pairs', oracle('llama', 'pairs.jsonl')];
+    prefmesh(...arguments_('twin-a', ...fixed, ...watched, '--eval-every', '2', '--early-stop', '9', '--csv'));
+    const record = ['--config', join(home, 'twin-a', 'training_config.json')];
+    const inputs = ['--model', oracle('llama', 'model'), '--pairs', oracle('llama', 'pairs.jsonl')];
+    const elsewhere = ['--home', join(home, 'elsewhere'), '--out', join(home, 'twin-b')];
+    const again = prefmesh('train', ...inputs, ...watched, ...elsewhere, ...record);
+    assert.equal(again.code, 0, again.stderr);
+    assert.doesNotMatch(again.stderr, /not the run of/);
     assert.deepEqual(weights(join(home, 'twin-b')), weights(join(home, 'twin-a')));
+    const texts = ['README.md', 'training_config.json'].map((name) =>
+      ['twin-a', 'twin-b'].map((twin) => readFileSync(join(home, twin, name), 'utf8')),
+    );
+    for (const [a, b] of texts) assert.equal(b, a);
+
+    const other = prefmesh('train', ...inputs, ...watched, ...elsewhere, ...record, '--seed', '8', '--beta', '0.2');
+    assert.match(
+      other.stderr,
+      /note: not the run of .+training_config.json: --seed was 7, is 8; --beta was 0.1, is 0.2/,
+    );
+    assert.notDeepEqual(weights(join(home, 'twin-b')), weights(join(home, 'twin-a')));
+  });
+
+  it('writes a model card that says what went in and what came out, and no word of the pairs anywhere', () => {
+    const pairs = join(home, 'canaries.jsonl');
+    const row = (i: number) => ({
+      id: `canary-id-${i}`,
+      prompt: `canary-prompt-${i} `,
+      chosen: `canary-chosen-${i}`,
+      rejected: i === 3 ? 'canary-chosen-3' : `canary-rejected-${i}`,
+      metadata: { note: 'canary-note' },
+    });
+    writeFileSync(pairs, [0, 1, 2, 3].map((i) => JSON.stringify(row(i))).join('\n'));
+    const inputs = ['--model', oracle('llama', 'model'), '--pairs', pairs, '--eval-pairs', pairs, '--home', home];
+    const out = join(home, 'canary');
+    const logs = ['--csv', '--tensorboard', '--checkpoint-every', '1', '--json', '--log-level', 'trace'];
+    const outcome = prefmesh('train', ...inputs, '--out', out, ...small, ...logs);
+    assert.equal(outcome.code, 0, outcome.stderr);
+
+    const card = readFileSync(join(out, 'README.md'), 'utf8');
+    const [, matter, body] = card.split('---\n');
+    assert.match(
+      matter!,
+      /^base_model: "model"\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n( {2}- .+\n){4}$/,
+    );
+    assert.match(body!, /\| read \| 4 \| 4 \|/);
+    assert.match(body!, /\| used \| 3 \| 3 \|/);
+    assert.match(body!, /\| left out: both answers the same \| 1 \| 1 \|/);
+    assert.match(body!, /On 3 held-out pairs, with 95 % Wilson intervals/);
+    assert.match(body!, /\| loss \| 0\.6931 \| 0\.\d+ \|/);
+    assert.match(body!, /\| pairs with a positive margin \| .+ \(\d\.\d+ to \d\.\d+\) \|/);
+    assert.match(body!, /base model \| model, SHA-256 `[0-9a-f]{64}`/);
+    assert.match(body!, /licence of the base model \| not stated/);
+    assert.match(body!, /can leak what it was trained on/);
+
+    const everything = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    assert.ok(everything.length >= 7);
+    for (const { parentPath, name } of everything) {
+      const text = readFileSync(join(parentPath, name), 'latin1');
+      assert.ok(!text.includes('canary-'), `${name} holds a text`);
+      assert.ok(!text.includes(home), `${name} holds a path`);
+    }
+    assert.ok(!(outcome.stdout + outcome.stderr).includes('canary-'));
   });
 
   it('keeps the last finished step when interrupted, and resumes to the very same adapter', async () => {

@@ -120,6 +120,9 @@ describe('prefmesh train, killed', () => {
     process.stdout.write(`      killed ${moments.length} times: ${moments.join('; ')}\n`);
 
     assert.deepEqual(weights(out), weights(join(home, 'whole')));
+    const read = (folder: string, file: string) => readFileSync(join(folder, file), 'utf8');
+    for (const file of ['README.md', 'training_config.json', 'adapter_config.json'])
+      assert.equal(read(out, file), read(join(home, 'whole'), file), file);
     assert.deepEqual(untimed(out), untimed(join(home, 'whole')));
     assert.deepEqual(tableOf(out), tableOf(join(home, 'whole')));
     assert.deepEqual(scalarsOf(out), scalarsOf(join(home, 'whole')));

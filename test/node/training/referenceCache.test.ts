@@ -86,11 +86,11 @@ describe('reference log-probabilities', () => {
     assert.equal((await ask([moved], {}, folder.path)).asked, 1);
   });
 
-  it('are kept apart by base, reference adapter and device', async () => {
+  it('are kept apart by base, reference adapter, device, and company where it is named', async () => {
     await using folder = await temporary();
     const pairs = [pair('a', 4, 5)];
     await ask(pairs, {}, folder.path);
-    for (const change of [{ base: 'f'.repeat(64) }, { adapter: 'x' }, { device: 'webgpu' }]) {
+    for (const change of [{ base: 'f'.repeat(64) }, { adapter: 'x' }, { device: 'webgpu' }, { company: 'b' }]) {
       assert.equal((await ask(pairs, change, folder.path)).asked, 1);
     }
     const anchored = await ask(pairs, { adapter: 'y' }, folder.path, vector);
