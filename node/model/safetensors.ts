@@ -10,6 +10,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { widen } from '../engine/halfPrecision.ts';
 import { TemporaryFile } from '../storage/atomicFile.ts';
 import { tensorBytes } from './tensorBytes.ts';
 
@@ -162,13 +163,8 @@ export function readTensor(location: TensorLocation): Float32Array {
     case 'F32':
       return new Float32Array(buffer);
     case 'F16':
-      return new Float32Array(new Float16Array(buffer));
-    case 'BF16': {
-      const bits = new Uint16Array(buffer);
-      const widened = new Uint32Array(bits.length);
-      for (let i = 0; i < bits.length; i++) widened[i] = bits[i]! << 16;
-      return new Float32Array(widened.buffer);
-    }
+    case 'BF16':
+      return new Float32Array(widen(location.dtype, new Uint16Array(buffer)).buffer);
   }
 }
 

@@ -2,10 +2,12 @@
  * Lowers a graph to an ONNX model: bytes for the executor, plus the list of weight files it points into.
  */
 
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Device } from '../device.ts';
 import { inTopologicalOrder, type Application, type Constant, type Value, type Weight } from '../graph.ts';
 import { simplify } from '../simplify.ts';
+import type { WeightFile } from '../weightFolder.ts';
 import type { Lowering, OnnxAttribute } from './lowering.ts';
 import { ATTRIBUTE_TYPE, ELEMENT_TYPE, encodeModel, EXTERNAL_LOCATION, type OnnxElementType } from './schema.ts';
 
@@ -18,7 +20,7 @@ const STORED_AS = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', U8: 'uint8
 export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** Weight files by the name under which the model expects each beside itself. */
-  readonly weightFiles: ReadonlyMap<string, string>;
+  readonly weightFiles: ReadonlyMap<string, WeightFile>;
   /** Whether it has packed 4-bit weights. */
   readonly packed: boolean;
   /** How many nodes the graph has. */
@@ -45,7 +47,7 @@ class ModelWriter implements Lowering {
   readonly #names = new Map<Value, string>();
   readonly #constants = new Map<string, string>();
   readonly #casts = new Map<string, string>();
-  readonly #weightFiles = new Map<string, string>();
+  readonly #weightFiles = new Map<string, WeightFile>();
   #packed = false;
 
   constructor(device: Device) {
@@ -154,25 +156,24 @@ class ModelWriter implements Lowering {
   }
 
   #weight({ source, type }: Weight): string {
-    const beside = `${this.#fileNumber(source.file)}-${path.basename(source.file)}`;
-    this.#weightFiles.set(beside, source.file);
     const stored: OnnxElementType = STORED_AS[source.dtype];
-    this.#packed ||= stored === 'uint8';
-    const external = { location: beside, offset: String(source.offset), length: String(source.bytes) };
+    // Other devices get the weights as they are, and convert them once, when the graph is loaded.
+    const widened = this.device === 'cpu' && (source.dtype === 'F16' || source.dtype === 'BF16');
+    const key = fileKey(source.file);
+    const beside = widened ? `${key}-${source.offset}.f32` : `${key}-${path.basename(source.file)}`;
+    this.#weightFiles.set(beside, widened ? { file: source.file, widened: source } : { file: source.file });
+    const range = widened ? [0, 2 * source.bytes] : [source.offset, source.bytes];
+    const external = { location: beside, offset: String(range[0]), length: String(range[1]) };
+    const elementType = widened ? ELEMENT_TYPE.float32 : ELEMENT_TYPE[stored];
     this.#initializers.push({
       name: source.name,
       extents: source.shape,
-      elementType: ELEMENT_TYPE[stored],
+      elementType,
       location: EXTERNAL_LOCATION,
       external: Object.entries(external).map(([key, value]) => ({ key, value })),
     });
-    return stored === type ? source.name : this.emit('Cast', [source.name], { to: ELEMENT_TYPE[type] });
-  }
-
-  #fileNumber(file: string): number {
-    const files = [...this.#weightFiles.values()];
-    const known = files.indexOf(file);
-    return known === -1 ? files.length : known;
+    const asWanted = elementType === ELEMENT_TYPE[type];
+    return asWanted ? source.name : this.emit('Cast', [source.name], { to: ELEMENT_TYPE[type] });
   }
 
   #shared(key: string, tensor: object): string {
@@ -183,6 +184,11 @@ class ModelWriter implements Lowering {
     this.#constants.set(key, name);
     return name;
   }
+}
+
+/** A name for a weight file: the same in every graph, whatever the order it is met in. */
+function fileKey(file: string): string {
+  return createHash('sha256').update(path.resolve(file)).digest('hex').slice(0, 12);
 }
 
 function attribute(name: string, value: OnnxAttribute): object {

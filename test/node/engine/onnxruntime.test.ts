@@ -28,11 +28,9 @@ describe('the ONNX Runtime executor', () => {
       await executor.compile({ y: add(weight(source!), input('x', [])) });
       const entries = await readdir(cacheFolder, { recursive: true, withFileTypes: true });
       const files = entries.filter((entry) => entry.isFile());
-      assert.deepEqual(
-        files.map(({ name }) => name),
-        ['0-weights.bin'],
-      );
-      const linked = await stat(path.join(files[0]!.parentPath, files[0]!.name));
+      assert.equal(files.length, 2, 'the link, and what the folder was made from');
+      const link = files.find(({ name }) => name.endsWith('-weights.bin'))!;
+      const linked = await stat(path.join(link.parentPath, link.name));
       assert.equal(linked.ino, (await stat(source!.file)).ino);
     } finally {
       await chmod(folder, 0o700);
