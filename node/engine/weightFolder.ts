@@ -10,7 +10,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../storage/atomicFile.ts';
 import type { WeightSource } from './graph.ts';
@@ -46,7 +46,8 @@ export async function linkWeights(root: string, files: ReadonlyMap<string, Weigh
   }
   for (const [name, { file, widened }] of files) {
     const target = path.join(folder, name);
-    await (widened === undefined ? place(file, target) : placeWidened(widened, target));
+    // A folder of the Hub's own cache holds symbolic links; the link must be of the file.
+    await (widened === undefined ? place(await realpath(file), target) : placeWidened(widened, target));
   }
   return folder;
 }

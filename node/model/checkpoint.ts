@@ -9,11 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { checkpointHash } from './checkpointHash.ts';
 import { parseModelConfig, type ModelConfig } from './config.ts';
+import { endTokensOf } from './generationConfig.ts';
 import { fileSize, readJsonFile } from './jsonFile.ts';
 import { quantizedAmong } from './quantization/quantizedFile.ts';
 import type { QuantizedTensor } from './quantization/quantizedTensors.ts';
-import { readPackedIndex, type StoredDtype, type TensorLocation } from './safetensors.ts';
+import type { StoredDtype, TensorLocation } from './safetensors.ts';
 import type { QuantizedWeights } from './quantization/quantizedBase.ts';
+import { locateTensors } from './shards.ts';
 import { expectedTensors } from './weights.ts';
 
 export interface Checkpoint {
@@ -33,8 +35,6 @@ export interface OpenCheckpointOptions {
   readonly home?: string;
 }
 
-const SINGLE_FILE = 'model.safetensors';
-const SHARD_INDEX = 'model.safetensors.index.json';
 const MODEL_ID = /^[\w][\w.-]*(\/[\w][\w.-]*)?$/;
 
 /** The folder of the small model that ships in the package. */
@@ -52,7 +52,8 @@ export async function openCheckpoint(model: string, { home }: OpenCheckpointOpti
     return new PrefmeshError('MODEL_CONFIG_INVALID', { file: configFile, field: '(root)', problem }, { cause });
   });
   if (!read.found) throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: 'the folder has no config.json' });
-  const config = parseModelConfig(read.json, configFile);
+  const parsed = parseModelConfig(read.json, configFile);
+  const config = { ...parsed, eosTokenIds: await endTokensOf(folder, parsed.eosTokenIds) };
   const stored = await locateTensors(model, folder);
   const packed = quantizedAmong(stored, config);
   const tensors = plainTensors(stored, packed);
@@ -71,34 +72,6 @@ async function findFolder(model: string, home: string | undefined): Promise<{ fo
     if ((await fileSize(join(stored, 'config.json'))) !== undefined) return { folder: stored, name: model };
   }
   throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: 'there is no such folder with a config.json' });
-}
-
-/** All tensors of the folder, from `model.safetensors` or from the shards that its index names. */
-async function locateTensors(model: string, folder: string): Promise<Map<string, TensorLocation<StoredDtype>>> {
-  const single = join(folder, SINGLE_FILE);
-  if ((await fileSize(single)) !== undefined) return new Map(readPackedIndex(single).tensors);
-  const indexFile = join(folder, SHARD_INDEX);
-  const damaged = (problem: string, cause?: unknown) =>
-    new PrefmeshError('WEIGHTS_INVALID', { file: indexFile, tensor: '(index)', problem }, { cause });
-  const index = await readJsonFile(indexFile, damaged);
-  if (!index.found) throw new PrefmeshError('MODEL_NOT_FOUND', { model, problem: `the folder has no ${SINGLE_FILE}` });
-
-  const { weight_map: weightMap } = index.json as { weight_map?: unknown };
-  if (typeof weightMap !== 'object' || weightMap === null) throw damaged('has no weight_map');
-  const shards = new Map<string, ReadonlyMap<string, TensorLocation<StoredDtype>>>();
-  const tensors = new Map<string, TensorLocation<StoredDtype>>();
-  for (const [name, shard] of Object.entries(weightMap as Record<string, unknown>)) {
-    if (typeof shard !== 'string' || basename(shard) !== shard)
-      throw damaged(`names no file of the folder for ${name}`);
-    if (!shards.has(shard)) {
-      if ((await fileSize(join(folder, shard))) === undefined) throw damaged(`names ${shard}, which is missing`);
-      shards.set(shard, readPackedIndex(join(folder, shard)).tensors);
-    }
-    const tensor = shards.get(shard)!.get(name);
-    if (tensor === undefined) throw new PrefmeshError('TENSOR_MISSING', { file: join(folder, shard), tensor: name });
-    tensors.set(name, tensor);
-  }
-  return tensors;
 }
 
 /** The tensors of numbers, without the parts of packed ones. @throws WEIGHTS_INVALID of bytes that belong to none */

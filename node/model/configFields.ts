@@ -13,6 +13,7 @@ const tokenId = z
   .int()
   .nonnegative()
   .max(2 ** 31);
+const endTokens = z.union([tokenId, z.array(tokenId)]).nullish();
 const rope = z.looseObject({
   rope_theta: z.number().positive().optional(),
   rope_type: z.string().optional(),
@@ -45,10 +46,13 @@ export const configSchema = z.looseObject({
   mlp_bias: whenGiven,
   hidden_act: z.string().default('silu'),
   max_position_embeddings: size.nullish(),
-  eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish(),
+  eos_token_id: endTokens,
   bos_token_id: tokenId.nullish(),
   quantization_config: z.unknown().optional(),
 });
+
+/** Of `generation_config.json`. */
+export const generationFields = z.looseObject({ eos_token_id: endTokens });
 
 export type ConfigFields = z.infer<typeof configSchema>;
 

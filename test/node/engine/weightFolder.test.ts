@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtempDisposable, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtempDisposable,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { input, weight, type Value, type WeightSource } from '../../../node/engine/graph.ts';
@@ -49,6 +60,16 @@ describe('the folder of weights beside compiled graphs', () => {
     for (const source of sources) await executor.compile({ y: twice(source) });
     const { names } = await laid(cacheFolder);
     assert.equal(names.length, 1 + sources.length);
+  });
+
+  it('follows a symbolic link to the file, as in the folders of the Hub’s own cache', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-weights-'));
+    const source = (await weightFile(folder.path))[0]!;
+    const file = join(folder.path, 'snapshot.bin');
+    await symlink(source.file, file);
+    await using executor = await OnnxRuntimeExecutor.open({ threads: 1, cacheFolder: join(folder.path, 'cache') });
+    const executable = await executor.compile({ y: twice({ ...source, file }) });
+    assert.deepEqual([...(await executable.run({ x: Float32Array.of(2) })).y!], TWICE);
   });
 
   it('makes a copy again that a killed process left half made', async () => {
