@@ -351,9 +351,9 @@ export const ERRORS = {
   OUT_OF_MEMORY: {
     exit: 1,
     what: 'device {device} has not enough memory: {problem}',
-    fix: 'lower --token-budget, or cut long pairs with --max-length',
+    fix: 'lower --token-budget or --max-length, or pass --activation-checkpointing true or --base-precision nf4',
     explain:
-      'A tensor could not be allocated, or is larger than the device allows. What runs at once is bounded by --token-budget: half of it needs about half of the memory beyond the weights. docs/how-to/use-a-gpu.md lists what else lowers it. Where the system has no memory left at all, it may end the process before this error can be told.',
+      'A tensor could not be allocated, or is larger than the device allows. What runs at once is bounded by --token-budget: half of it needs about half of the memory beyond the weights. Activation checkpointing halves that again for a quarter more time, and a 4-bit base shrinks the weights. Where the system has no memory left at all, it may end the process before this error can be told.',
   },
   PRECISION_UNSUPPORTED: {
     exit: 2,

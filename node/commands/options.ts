@@ -4,11 +4,19 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { DEVICES } from '../engine/device.ts';
+import { PRECISIONS } from '../engine/executor.ts';
 import { defaultHome } from '../storage/dataFolder.ts';
 import { integerValue } from './values.ts';
 
 export const DEVICE_NAMES = ['auto', ...DEVICES] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
+
+/** What activations are held in, for commands that run the model over pairs. */
+export function precisionOption(): Option {
+  return new Option('--precision <name>', 'what activations are held in; sums and the adapter are float32 either way')
+    .choices(PRECISIONS)
+    .default('float32');
+}
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -2,11 +2,12 @@
  * `prefmesh score`: summed log-probabilities of chosen and rejected answers, one JSON line a pair, in input order.
  */
 import { Command } from 'commander';
+import type { Precision } from '../engine/executor.ts';
 import { scorePairs } from '../evaluation/scoring.ts';
 import { Policy } from '../training/policy.ts';
 import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { engineSettings, openAdapter, openModel, openPairs } from './modelInput.ts';
-import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
+import { addCommonOptions, addExample, precisionOption, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
 import { integerValue } from './values.ts';
@@ -16,6 +17,7 @@ interface ScoreOptions extends CommonOptions, BasePrecisionOptions {
   readonly adapter?: string;
   readonly pairs: string;
   readonly maxLength: number;
+  readonly precision: Precision;
 }
 
 /** The bare base runs through an adapter's graph too, and this is the smallest. */
@@ -29,6 +31,7 @@ export function scoreCommand(): Command {
     .requiredOption('--pairs <file>', 'JSONL of pairs')
     .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 2 }), 1024)
     .action((options: ScoreOptions) => score(options));
+  command.addOption(precisionOption());
   addBasePrecision(command);
   addCommonOptions(command);
   return addExample(command, 'prefmesh score --model embedded --adapter adapter --pairs pairs.jsonl --json');
@@ -46,7 +49,9 @@ async function score(options: ScoreOptions): Promise<void> {
 
   const settings = await engineSettings(options, output);
   const { rank, alpha, targets, vector } = adapter;
-  await using policy = await Policy.open({ ...settings, checkpoint, layout: { rank, targets }, scale: alpha / rank });
+  const { precision } = options;
+  const layout = { rank, targets };
+  await using policy = await Policy.open({ ...settings, precision, checkpoint, layout, scale: alpha / rank });
   const total = (vector === null ? 1 : 2) * pairs.length;
   const progress = output.progress({ label: `scoring on ${settings.device}`, total, unit: 'pairs' });
   const { candidate, reference } = await scorePairs(policy, pairs, vector, {

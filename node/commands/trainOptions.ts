@@ -3,6 +3,7 @@
  */
 import { type Command, Option } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import type { Precision } from '../engine/executor.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { expectedTensors } from '../model/weights.ts';
 import { FACTORS, initialAdapter, withAlpha, type Adapter, type Factor } from '../training/adapter.ts';
@@ -12,7 +13,7 @@ import { SCHEDULES, type ScheduleName } from '../training/schedule.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
 import { addBasePrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { addLossOptions, lossTerms, type LossOptions } from './lossOptions.ts';
-import { addCommonOptions, type CommonOptions } from './options.ts';
+import { addCommonOptions, precisionOption, type CommonOptions } from './options.ts';
 import { booleanValue, integerValue, listValue, numberValue } from './values.ts';
 
 export interface TrainCommandOptions extends CommonOptions, BasePrecisionOptions, LossOptions {
@@ -39,6 +40,7 @@ export interface TrainCommandOptions extends CommonOptions, BasePrecisionOptions
   readonly shuffle: boolean;
   readonly tokenBudget: number;
   readonly activationCheckpointing: boolean;
+  readonly precision: Precision;
   readonly evalEvery?: number;
   readonly earlyStop?: number;
   readonly earlyStopDelta: number;
@@ -92,6 +94,7 @@ export function addTrainOptions(command: Command): Command {
       booleanValue(),
       false,
     )
+    .addOption(precisionOption())
     .option(
       '--early-stop <n>',
       'stop after this many evaluations without a lower loss, keeping the best adapter',

@@ -1,6 +1,7 @@
 /**
  * A run of `prefmesh train` before it starts: what it learns from, its terms, and the record that lets it be repeated.
  */
+import type { Precision } from '../engine/executor.ts';
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
@@ -35,7 +36,11 @@ export interface TrainingRun {
   readonly settings: EngineSettings;
   readonly terms: TrainingTerms;
   /** How the policy runs pairs. */
-  readonly running: { readonly tokenBudget: number; readonly activationCheckpointing: boolean };
+  readonly running: {
+    readonly tokenBudget: number;
+    readonly activationCheckpointing: boolean;
+    readonly precision: Precision;
+  };
   readonly training: LearnablePairs;
   /** Pairs to watch the loss on. */
   readonly watched: LearnablePairs | null;
@@ -111,7 +116,11 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
     checkpoint,
     settings,
     terms,
-    running: { tokenBudget: options.tokenBudget, activationCheckpointing: options.activationCheckpointing },
+    running: {
+      tokenBudget: options.tokenBudget,
+      activationCheckpointing: options.activationCheckpointing,
+      precision: options.precision,
+    },
     training,
     watched,
     start,

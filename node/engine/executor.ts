@@ -50,7 +50,14 @@ export interface Executable {
   placement?(): Promise<readonly Placement[]>;
 }
 
+/** What long-lived activations and most products are held and computed in; sums, losses and adapters are float32. */
+export const PRECISIONS = ['float32', 'float16'] as const;
+
+export type Precision = (typeof PRECISIONS)[number];
+
 export interface CompileOptions {
+  /** Float32 if absent. */
+  readonly precision?: Precision | undefined;
   /** Whether to write down what computes which node; slower. */
   readonly trace?: boolean;
   /**
@@ -71,6 +78,8 @@ export interface Executor extends AsyncDisposable {
 export interface ExecutorOptions {
   /** How weights are packed in the graphs to come, if they are: such graphs are then part of the device's self-test. */
   readonly packing?: PackingScheme | undefined;
+  /** What the graphs to come hold activations in: half precision is then part of the self-test. */
+  readonly precision?: Precision | undefined;
   readonly device?: Device | undefined;
   /** Threads of one run; all cores if absent. */
   readonly threads?: number | undefined;

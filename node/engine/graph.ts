@@ -66,8 +66,16 @@ export interface NumericTensor {
   readonly data: Float64Array;
 }
 
+/**
+ * What an operator computes in where activations are held in half precision: always that; that where its operands are;
+ * or float32, which sums and exponentials need.
+ */
+export type PrecisionRule = 'half' | 'as given' | 'float32';
+
 interface OperatorBase<Attributes> {
   readonly name: string;
+  /** Float32 if absent. */
+  precision?(attributes: Attributes): PrecisionRule;
   /** The shape rule. Throws a plain `Error` on inputs that do not fit: a fault in the graph's author, not the user. */
   infer(inputs: readonly Value[], attributes: Attributes): Typed;
 }

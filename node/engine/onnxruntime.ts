@@ -75,7 +75,7 @@ export class OnnxRuntimeExecutor implements Executor {
   /** Throws `ENGINE_FAILED` where the device cannot take the graph. */
   async compile(outputs: Readonly<Record<string, Value>>, options: CompileOptions = {}): Promise<Executable> {
     if (this.#ended !== undefined) throw this.#failure(this.#ended);
-    const model = lowerToOnnx(outputs, this.device);
+    const model = lowerToOnnx(outputs, this.device, options.precision);
     const folder = await linkWeights(this.#folder, model.weightFiles);
     const file = path.join(folder, `${randomUUID()}.onnx`);
     const session = this.#sequence++;

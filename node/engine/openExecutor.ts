@@ -6,7 +6,7 @@ import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import type { Device } from './device.ts';
 import type { Executor, ExecutorOptions } from './executor.ts';
 import { OnnxRuntimeExecutor } from './onnxruntime.ts';
-import { testDevice, testPacking } from './selfTest.ts';
+import { testDevice, testHalfPrecision, testPacking } from './selfTest.ts';
 import { TensorFlowExecutor } from './tensorflow.ts';
 
 /** What to do where a device of ONNX Runtime does not answer. */
@@ -17,22 +17,28 @@ const REMEDIES: Readonly<Record<Exclude<Device, 'cpu' | 'tensorflow'>, string>> 
   coreml: 'it is there on macOS alone',
 };
 
-/** Devices that passed the self-test in this process, and schemes of packing on them. */
+/** Devices that passed the self-test in this process, and schemes of packing and half precision on them. */
 const tested = new Set<string>();
 
 /**
- * Throws `DEVICE_UNAVAILABLE` where the device is not there, and `DEVICE_WRONG` where it computes wrong values. Never
- * gives an executor of another device.
+ * Throws `DEVICE_UNAVAILABLE` where the device is not there, `PRECISION_UNSUPPORTED` where it has no half precision and
+ * that is asked for, and `DEVICE_WRONG` where it computes wrong values. Never gives an executor of another device.
  */
 export async function openExecutor(options: ExecutorOptions = {}): Promise<Executor> {
-  const { device = 'cpu', packing } = options;
-  const needed = packing === undefined ? [device] : [device, `${packing} on ${device}`];
+  const { device = 'cpu', packing, precision = 'float32' } = options;
+  const half = precision === 'float16';
+  const needed = [
+    device,
+    ...(packing === undefined ? [] : [`${packing} on ${device}`]),
+    ...(half ? [`half on ${device}`] : []),
+  ];
   const executor =
     device === 'tensorflow' ? await TensorFlowExecutor.open() : await OnnxRuntimeExecutor.open({ ...options, device });
   if (device === 'cpu' || needed.every((each) => tested.has(each))) return executor;
   try {
     await testDevice(executor);
     if (packing !== undefined) await testPacking(executor, packing);
+    if (half) await testHalfPrecision(executor);
     for (const each of needed) tested.add(each);
     return executor;
   } catch (error) {

@@ -17,7 +17,7 @@ import { swiglu } from './composites/swiglu.ts';
 import { tokenLogProbs } from './composites/tokenLogProbs.ts';
 import { gradients } from './derivative.ts';
 import type { Device } from './device.ts';
-import type { Executor, Placement } from './executor.ts';
+import type { Executor, Placement, Precision } from './executor.ts';
 import { constant, input, sizeOf, type Input, type Value } from './graph.ts';
 import { add, multiply } from './operators/elementwise.ts';
 import { sum } from './operators/broadcasting.ts';
@@ -28,6 +28,9 @@ import { evaluate } from './reference.ts';
 /** Largest error of a gradient, relative to its norm. Float32 gives about 1e-6; half precision would still fail. */
 const TOLERANCE = 1e-4;
 
+/** The same where activations have ten bits of mantissa: about 1e-3. */
+const HALF_TOLERANCE = 2e-2;
+
 const [BATCH, TIME, WIDTH, HEADS, RANK, VOCABULARY] = [2, 3, 8, 2, 2, 11];
 
 /**
@@ -36,6 +39,11 @@ const [BATCH, TIME, WIDTH, HEADS, RANK, VOCABULARY] = [2, 3, 8, 2, 2, 11];
  */
 export async function testDevice(executor: Executor): Promise<void> {
   await compare(executor, block());
+}
+
+/** As `testDevice`, with activations in half precision. Throws `PRECISION_UNSUPPORTED` where the device has none. */
+export async function testHalfPrecision(executor: Executor): Promise<void> {
+  await compare(executor, block(), { precision: 'float16', tolerance: HALF_TOLERANCE });
 }
 
 /** As `testDevice`, for a linear map of packed weights and its gradient. */
@@ -51,14 +59,18 @@ export async function testPacking(executor: Executor, scheme: PackingScheme): Pr
   await compare(executor, { inputs: [x], outputs: { [scheme]: y, [`gradient by ${scheme}`]: slope[0]! } });
 }
 
-async function compare(executor: Executor, { inputs, outputs }: TestGraph): Promise<void> {
+async function compare(
+  executor: Executor,
+  { inputs, outputs }: TestGraph,
+  { precision, tolerance = TOLERANCE }: { precision?: Precision; tolerance?: number } = {},
+): Promise<void> {
   const feeds = Object.fromEntries(
     inputs.map(({ name, shape }, at) => [
       name,
       Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(7 * i + 3 * at + 1) / 2),
     ]),
   );
-  const executable = await executor.compile(outputs, { trace: true });
+  const executable = await executor.compile(outputs, { trace: true, precision });
   const actual = await executable.run(feeds);
   const placement = await executable.placement?.();
   await executable.dispose();
@@ -67,7 +79,7 @@ async function compare(executor: Executor, { inputs, outputs }: TestGraph): Prom
   for (const [i, name] of Object.keys(outputs).entries()) {
     const error = relativeError(actual[name]!, expected[i]!.data);
     // Written so that an error that is not a number fails too.
-    if (!(error <= TOLERANCE)) {
+    if (!(error <= tolerance)) {
       throw new PrefmeshError('DEVICE_WRONG', { device: executor.device, value: name, error: error.toExponential(1) });
     }
   }

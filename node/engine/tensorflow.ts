@@ -60,8 +60,9 @@ export class TensorFlowExecutor implements Executor {
     return new TensorFlowExecutor(tensorflow, name);
   }
 
-  async compile(outputs: Readonly<Record<string, Value>>, _options: CompileOptions = {}): Promise<Executable> {
+  async compile(outputs: Readonly<Record<string, Value>>, { precision }: CompileOptions = {}): Promise<Executable> {
     this.#checkOpen();
+    if (precision === 'float16') throw new PrefmeshError('PRECISION_UNSUPPORTED', { device: this.device, precision });
     const plan = planOf(outputs);
     const leaves = new Map<Value, TensorHandle>();
     const weights: Weight[] = [];

@@ -11,6 +11,7 @@ import { rmsNorm } from '../engine/composites/rmsNorm.ts';
 import { rotary, rotaryTables } from '../engine/composites/rotary.ts';
 import { swiglu } from '../engine/composites/swiglu.ts';
 import type { Value } from '../engine/graph.ts';
+import { activation } from '../engine/operators/activation.ts';
 import { add } from '../engine/operators/elementwise.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
 import { reshape } from '../engine/operators/layout.ts';
@@ -51,7 +52,7 @@ export function llamaHidden({ config, weight, project, attend }: LlamaParts, row
   const frequencies = scaledFrequencies(headDim, config.ropeTheta, config.ropeScaling);
   const tables = rotaryTables(Math.max(rows.positionBound, time), frequencies);
 
-  let x = reshape(gatherRows(weight(EMBEDDING), rows.tokens), [batch * time, config.hiddenSize]);
+  let x = activation(reshape(gatherRows(weight(EMBEDDING), rows.tokens), [batch * time, config.hiddenSize]));
   const layerInputs: Value[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     layerInputs.push(x);
@@ -69,15 +70,16 @@ export function llamaHidden({ config, weight, project, attend }: LlamaParts, row
       const shaped = reshape(flat, [batch, time, count * headDim]);
       return config.noRopeLayers.includes(layer) ? shaped : rotary(shaped, rows.positions, tables, count);
     };
-    const normed = rmsNorm(x, weight(`${path}.input_layernorm.weight`), rmsNormEps);
+    const normed = activation(rmsNorm(x, weight(`${path}.input_layernorm.weight`), rmsNormEps));
     const q = turned(normedHeads(linear(normed, 'q_proj'), 'q_norm', heads), heads);
     const k = turned(normedHeads(linear(normed, 'k_proj'), 'k_norm', kvHeads), kvHeads);
     const v = reshape(linear(normed, 'v_proj'), [batch, time, kvHeads * headDim]);
     const attended = reshape(attend(q, k, v, layer), [batch * time, heads * headDim]);
-    x = add(x, linear(attended, 'o_proj'));
+    x = activation(add(x, linear(attended, 'o_proj')));
 
-    const between = rmsNorm(x, weight(`${path}.post_attention_layernorm.weight`), rmsNormEps);
-    x = add(x, linear(swiglu(linear(between, 'gate_proj'), linear(between, 'up_proj')), 'down_proj'));
+    const between = activation(rmsNorm(x, weight(`${path}.post_attention_layernorm.weight`), rmsNormEps));
+    const gated = swiglu(activation(linear(between, 'gate_proj')), activation(linear(between, 'up_proj')));
+    x = activation(add(x, linear(gated, 'down_proj')));
   }
   return { hidden: rmsNorm(x, weight('model.norm.weight'), rmsNormEps), layerInputs };
 }

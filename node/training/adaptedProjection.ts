@@ -41,5 +41,5 @@ export function adaptedProjection(
 
 /** `scale · (x Aᵀ) Bᵀ`: what the adapter adds. */
 function lowRank(x: Value, a: Value, b: Value, scale: number): Value {
-  return matmul(matmul(x, a, { transposeB: true }), b, { transposeB: true, alpha: scale });
+  return matmul(matmul(x, a, { transposeB: true, exact: true }), b, { transposeB: true, alpha: scale, exact: true });
 }

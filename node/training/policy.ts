@@ -8,7 +8,7 @@
 
 import { CompiledGraphs } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
-import type { Executor } from '../engine/executor.ts';
+import type { Executor, Precision } from '../engine/executor.ts';
 import { openExecutor } from '../engine/openExecutor.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { exceedsWindow } from '../model/layerMasks.ts';
@@ -44,6 +44,8 @@ export interface PolicyOptions {
   readonly tokenBudget?: number;
   /** Computes each layer's activations again in the backward pass: less than half the memory, a quarter more time. */
   readonly activationCheckpointing?: boolean;
+  /** What activations are held in, float32 if absent; log-probabilities, losses and the adapter always are. */
+  readonly precision?: Precision | undefined;
   /** Whether a pair's completions share one pass over its prompt (`shared`, the default) or have a row each. */
   readonly rows?: RowLayout;
 }
@@ -83,6 +85,12 @@ const HEAD_CHUNK = 512;
 /** A SmolLM2-135M step of this many tokens peaks at about 4 GB. */
 export const TOKEN_BUDGET = 1536;
 
+/**
+ * What half precision multiplies the loss of a pair by, and divides the gradient by again: its smallest numbers are
+ * 6e-8, and a gradient's elements would be lost among them.
+ */
+const HALF_GRADIENT_SCALE = 16;
+
 /** Compiled graphs kept at once: enough for the shapes of one set of pairs. */
 const KEPT_GRAPHS = 12;
 
@@ -93,6 +101,7 @@ export class Policy implements AsyncDisposable {
   readonly #graphs: CompiledGraphs;
   readonly #rows: RowLayout;
   readonly #tokenBudget: number;
+  readonly #gradientScale: number;
 
   private constructor(options: PolicyOptions, executor: Executor) {
     const { checkpoint, layout, scale, headChunk = HEAD_CHUNK, activationCheckpointing = false } = options;
@@ -102,7 +111,8 @@ export class Policy implements AsyncDisposable {
     this.#executor = executor;
     this.#rows = rows;
     this.#tokenBudget = tokenBudget;
-    this.#graphs = new CompiledGraphs(executor, KEPT_GRAPHS);
+    this.#graphs = new CompiledGraphs(executor, KEPT_GRAPHS, { precision: options.precision });
+    this.#gradientScale = options.precision === 'float16' ? HALF_GRADIENT_SCALE : 1;
   }
 
   static async open(options: PolicyOptions): Promise<Policy> {
@@ -139,6 +149,7 @@ export class Policy implements AsyncDisposable {
     { batch = extentOf(pairs), ...options }: { batch?: BatchExtent; signal?: AbortSignal } = {},
   ): Promise<PolicyGradient> {
     const { beta, labelSmoothing = 0, sftWeight = 0 } = terms;
+    const scale = this.#gradientScale === 1 ? 1 : this.#gradientScale * batch.pairs;
     const sums = new PairSums(pairs);
     const total = new Float64Array(this.parameterCount);
     for (const part of this.#plan(pairs)) {
@@ -158,13 +169,13 @@ export class Policy implements AsyncDisposable {
           referenceRejected: perPair((i) => reference.rejected[i]!),
           chosenShare: perPair((i) => 1 / pairs[i]!.chosen.length),
           rejectedShare: perPair((i) => 1 / pairs[i]!.rejected.length),
-          weights: perPair(() => 1 / batch.pairs),
-          sftWeights: perPair(() => sftWeight / batch.chosenTokens),
+          weights: perPair(() => scale / batch.pairs),
+          sftWeights: perPair(() => (scale * sftWeight) / batch.chosenTokens),
         },
         options,
       );
       sums.take(part, logProbs!);
-      for (let i = 0; i < total.length; i++) total[i]! += gradient![i]!;
+      for (let i = 0; i < total.length; i++) total[i]! += gradient![i]! / scale;
     }
     const { chosen, rejected } = sums;
     const { loss } = batchLoss(terms, pairs, sums, reference);

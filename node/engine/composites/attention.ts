@@ -7,6 +7,7 @@
  */
 
 import { apply, constant, sizeOf, type Application, type Composite, type Constant, type Value } from '../graph.ts';
+import { activation } from '../operators/activation.ts';
 import { add, multiply, subtract } from '../operators/elementwise.ts';
 import { reshape, transpose } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
@@ -105,6 +106,6 @@ function parts([q, k, v, mask]: readonly Value[], { heads, kvHeads }: AttentionA
     time,
     sizeOf(scores.shape) / (batch * heads * time),
   ]);
-  const probabilities = reshape(softmax(add(grouped, mask!)), scores.shape);
+  const probabilities = activation(reshape(softmax(add(grouped, mask!)), scores.shape));
   return { queries, keys, values, probabilities, scale };
 }

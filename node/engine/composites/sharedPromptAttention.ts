@@ -8,6 +8,7 @@
  */
 
 import { apply, type Application, type Composite, type Value } from '../graph.ts';
+import { activation } from '../operators/activation.ts';
 import { add, multiply, subtract } from '../operators/elementwise.ts';
 import { concat, reshape, sliceAxis, transpose } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
@@ -124,7 +125,7 @@ function branches([q, k, v, padding, , mask]: readonly Value[], attributes: Shar
     add(promptScores, reshape(padding!, [rows, 1, 1, 1, prompt])),
     reshape(add(grouped, mask!), ownScores.shape),
   ];
-  const probabilities = softmax(concat(masked, -1));
+  const probabilities = activation(softmax(concat(masked, -1)));
   const seen = split(probabilities, prompt);
   const output = add(towardsPrompt(seen.prompt, values.prompt, false), matmul(seen.own, values.own));
   return { queries, keys, values, probabilities, output, scale };

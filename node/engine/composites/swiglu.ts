@@ -8,6 +8,7 @@ import { add, multiply, sigmoid, subtract } from '../operators/elementwise.ts';
 const SILU: Composite<Record<never, never>> = {
   kind: 'composite',
   name: 'silu',
+  precision: () => 'as given',
   infer: ([x]) => ({ shape: x!.shape, type: 'float32' }),
   expand: ([x]) => multiply(x!, sigmoid(x!)),
   // σ(x) (1 + x - silu(x)), which needs no product of its own for x σ(x) (1 - σ(x)).

@@ -35,13 +35,13 @@ const TOKEN_LOG_PROBS: Composite<TokenLogProbsAttributes> = {
     const parts = chunks(hidden, targets, attributes.chunk);
     const slopes = parts.map((part) => {
       const probabilities = exponential(logProbs(part.hidden, head));
-      return subtract(gatherRows(head, part.targets), matmul(probabilities, head));
+      return subtract(gatherRows(head, part.targets), matmul(probabilities, head, { exact: true }));
     });
     const weighted = multiply(rows, hidden);
     const expected = parts
       .map((part) => {
         const own = sliceAxis(weighted, 0, part.start, part.hidden.shape[0]!);
-        return matmul(exponential(logProbs(part.hidden, head)), own, { transposeA: true });
+        return matmul(exponential(logProbs(part.hidden, head)), own, { transposeA: true, exact: true });
       })
       .reduce(add);
     const forHead = subtract(scatterRows(weighted, targets, head.shape[0]!), expected);
@@ -55,7 +55,7 @@ export function tokenLogProbs(hidden: Value, head: Value, targets: Value, attrib
 }
 
 function logProbs(hidden: Value, head: Value): Value {
-  return logSoftmax(matmul(hidden, head, { transposeB: true }));
+  return logSoftmax(matmul(hidden, head, { transposeB: true, exact: true }));
 }
 
 function chunks(hidden: Value, targets: Value, chunk: number): { start: number; hidden: Value; targets: Value }[] {

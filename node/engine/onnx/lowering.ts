@@ -19,8 +19,8 @@ export interface Lowering {
   ): string;
   /** A constant list of integers, as ONNX wants shapes and axes. */
   int64(values: readonly number[]): string;
-  /** A constant float. */
-  float32(value: number): string;
+  /** A constant float, of the precision that the node computes in. */
+  float(value: number): string;
   /** `name` as int64. */
   asInt64(name: string): string;
 }

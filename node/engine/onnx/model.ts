@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Device } from '../device.ts';
+import type { Precision } from '../executor.ts';
 import { inTopologicalOrder, type Application, type Constant, type Value, type Weight } from '../graph.ts';
 import { simplify } from '../simplify.ts';
 import type { WeightFile } from '../weightFolder.ts';
@@ -28,11 +29,15 @@ export interface OnnxModel {
 }
 
 /** The ONNX model that computes `outputs` by name. */
-export function lowerToOnnx(outputs: Readonly<Record<string, Value>>, device: Device): OnnxModel {
+export function lowerToOnnx(
+  outputs: Readonly<Record<string, Value>>,
+  device: Device,
+  precision: Precision = 'float32',
+): OnnxModel {
   const names = Object.keys(outputs);
   const probe = new ModelWriter(device);
   const values = simplify(Object.values(outputs), (node) => probe.hasFused(node));
-  const writer = new ModelWriter(device);
+  const writer = new ModelWriter(device, precision);
   for (const value of inTopologicalOrder(values)) writer.write(value);
   values.forEach((value, i) => writer.output(names[i]!, value));
   return writer.finish();
@@ -48,10 +53,16 @@ class ModelWriter implements Lowering {
   readonly #constants = new Map<string, string>();
   readonly #casts = new Map<string, string>();
   readonly #weightFiles = new Map<string, WeightFile>();
+  readonly #precision: Precision;
+  /** What the node that is being written computes in. */
+  #current: Precision = 'float32';
+  /** Names of half-precision values; all other floats are float32. */
+  readonly #halves = new Set<string>();
   #packed = false;
 
-  constructor(device: Device) {
+  constructor(device: Device, precision: Precision = 'float32') {
     this.device = device;
+    this.#precision = precision;
   }
 
   /** Whether the device has a fused kernel for a composite: asked by lowering it into this writer, which is thrown away. */
@@ -72,7 +83,7 @@ class ModelWriter implements Lowering {
   }
 
   output(name: string, value: Value): void {
-    this.#nodes.push({ operator: 'Identity', inputs: [this.#names.get(value)!], outputs: [name] });
+    this.#nodes.push({ operator: 'Identity', inputs: [this.#inPrecision(value, 'float32')], outputs: [name] });
     this.#outputs.push(valueInfo(name, value));
   }
 
@@ -102,6 +113,7 @@ class ModelWriter implements Lowering {
     domain = '',
   ): string {
     const output = `v${this.#nodes.length}`;
+    if (this.#current === 'float16') this.#halves.add(output);
     const encoded = Object.entries(attributes).map(([name, value]) => attribute(name, value));
     this.#nodes.push({ operator, inputs, outputs: [output], attributes: encoded, domain });
     return output;
@@ -116,15 +128,15 @@ class ModelWriter implements Lowering {
     });
   }
 
-  float32(value: number): string {
-    const raw = new Uint8Array(Float32Array.of(value).buffer);
-    return this.#shared(`float32 ${value}`, { extents: [], elementType: ELEMENT_TYPE.float32, raw });
+  float(value: number): string {
+    const type = this.#current;
+    const bytes = type === 'float32' ? Float32Array.of(value) : Float16Array.of(value);
+    const raw = new Uint8Array(bytes.buffer);
+    return this.#shared(`${type} ${value}`, { extents: [], elementType: ELEMENT_TYPE[type], raw });
   }
 
   asInt64(name: string): string {
-    const known = this.#casts.get(name) ?? this.emit('Cast', [name], { to: ELEMENT_TYPE.int64 });
-    this.#casts.set(name, known);
-    return known;
+    return this.#cast(name, 'int64');
   }
 
   #lower(value: Value): string {
@@ -137,15 +149,59 @@ class ModelWriter implements Lowering {
       case 'weight':
         return this.#weight(value);
       case 'application': {
-        const name = value.operator.lower?.(
-          this,
-          value.inputs.map((each) => this.#names.get(each)!),
-          value,
-        );
+        const precision = this.#precisionOf(value);
+        const held = value.inputs.map((each) => this.#inPrecision(each, precision));
+        // The CPU has few kernels in half precision: it holds values in it, and computes in float32.
+        const widened = this.device === 'cpu' && precision === 'float16';
+        this.#current = widened ? 'float32' : precision;
+        const inputs = widened ? held.map((each) => this.#widened(each)) : held;
+        const result = value.operator.lower?.(this, inputs, value);
+        this.#current = 'float32';
+        const name = widened && result ? this.#cast(result, 'float16') : result;
         if (name === undefined || name === null) throw new Error(`${value.operator.name} cannot be lowered`);
         return name;
       }
     }
+  }
+
+  #precisionOf({ operator, attributes, inputs }: Application): Precision {
+    if (this.#precision === 'float32') return 'float32';
+    switch (operator.precision?.(attributes) ?? 'float32') {
+      case 'half':
+        return 'float16';
+      case 'float32':
+        return 'float32';
+      case 'as given': {
+        const floats = inputs.filter(({ type }) => type === 'float32');
+        const settled = floats.filter((each) => !takesAnyPrecision(each));
+        const half = settled.length > 0 && settled.every((each) => this.#halves.has(this.#names.get(each)!));
+        return half ? 'float16' : 'float32';
+      }
+    }
+  }
+
+  /** The name of a value; of a float, in the given precision. */
+  #inPrecision(value: Value, precision: Precision): string {
+    const name = this.#names.get(value)!;
+    const half = this.#halves.has(name);
+    if (value.type !== 'float32' || half === (precision === 'float16')) return name;
+    return this.#cast(name, precision);
+  }
+
+  #widened(name: string): string {
+    return this.#halves.has(name) ? this.#cast(name, 'float32') : name;
+  }
+
+  #cast(name: string, type: 'int64' | Precision): string {
+    const key = `${name} ${type}`;
+    const known = this.#casts.get(key);
+    if (known !== undefined) return known;
+    const before = this.#current;
+    this.#current = type === 'float16' ? type : 'float32';
+    const cast = this.emit('Cast', [name], { to: ELEMENT_TYPE[type] });
+    this.#current = before;
+    this.#casts.set(key, cast);
+    return cast;
   }
 
   #constant({ data, shape, type }: Constant): string {
@@ -173,6 +229,10 @@ class ModelWriter implements Lowering {
       external: Object.entries(external).map(([key, value]) => ({ key, value })),
     });
     const asWanted = elementType === ELEMENT_TYPE[type];
+    if (elementType === ELEMENT_TYPE.float16 && this.#precision === 'float16') {
+      this.#halves.add(source.name);
+      return source.name;
+    }
     return asWanted ? source.name : this.emit('Cast', [source.name], { to: ELEMENT_TYPE[type] });
   }
 
@@ -189,6 +249,11 @@ class ModelWriter implements Lowering {
 /** A name for a weight file: the same in every graph, whatever the order it is met in. */
 function fileKey(file: string): string {
   return createHash('sha256').update(path.resolve(file)).digest('hex').slice(0, 12);
+}
+
+/** Weights and numbers that are exact enough in either precision. */
+function takesAnyPrecision(value: Value): boolean {
+  return value.kind === 'weight' || (value.kind === 'constant' && value.data.length === 1);
 }
 
 function attribute(name: string, value: OnnxAttribute): object {

@@ -39,6 +39,7 @@ const SUM: Primitive<SumAttributes> = {
 const EXPAND: Primitive<{ readonly shape: Shape }> = {
   kind: 'primitive',
   name: 'expand',
+  precision: () => 'as given',
   infer: ([x], { shape }) => ({ shape, type: x!.type }),
   derivative: (node, gradient) => [sumTo(gradient, node.inputs[0]!.shape)],
   lower: (lowering, [x], { attributes }) => lowering.emit('Expand', [x!, lowering.int64(attributes.shape)]),

@@ -2,7 +2,16 @@
  * Operators that work element by element, with broadcasting for the binary ones.
  */
 
-import { apply, broadcastShape, scalar, sizeOf, type NumericTensor, type Primitive, type Value } from '../graph.ts';
+import {
+  apply,
+  broadcastShape,
+  scalar,
+  sizeOf,
+  type NumericTensor,
+  type PrecisionRule,
+  type Primitive,
+  type Value,
+} from '../graph.ts';
 import { ELEMENT_TYPE } from '../onnx/schema.ts';
 import { sumTo } from './broadcasting.ts';
 
@@ -11,6 +20,7 @@ const PLAIN: Plain = {};
 
 interface BinaryRule {
   readonly name: string;
+  readonly precision?: PrecisionRule;
   /** The operator's names in ONNX and in TensorFlow.js. */
   readonly onnx: string;
   readonly tensorflow: 'add' | 'sub' | 'mul' | 'div';
@@ -24,6 +34,7 @@ function binary(rule: BinaryRule): Primitive<Plain> {
     kind: 'primitive',
     name: rule.name,
     infer: ([a, b]) => ({ shape: broadcastShape(a!.shape, b!.shape), type: 'float32' }),
+    precision: () => rule.precision ?? 'float32',
     derivative(node, gradient) {
       const [a, b] = node.inputs as [Value, Value];
       const [forA, forB] = rule.derivative(a, b, node, gradient);
@@ -42,6 +53,7 @@ function binary(rule: BinaryRule): Primitive<Plain> {
 
 interface UnaryRule {
   readonly name: string;
+  readonly precision?: PrecisionRule;
   readonly onnx: string;
   readonly tensorflow: 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'softplus' | 'sign' | 'relu';
   compute(x: number): number;
@@ -53,6 +65,7 @@ function unary(rule: UnaryRule): Primitive<Plain> {
     kind: 'primitive',
     name: rule.name,
     infer: ([x]) => ({ shape: x!.shape, type: 'float32' }),
+    precision: () => rule.precision ?? 'float32',
     derivative: (node, gradient) => [rule.derivative(node.inputs[0]!, node, gradient)],
     lower: (lowering, inputs) => lowering.emit(rule.onnx, inputs),
     interpret: (tensors, [x]) => tensors[rule.tensorflow](x!),
@@ -62,6 +75,7 @@ function unary(rule: UnaryRule): Primitive<Plain> {
 
 const ADD = binary({
   name: 'add',
+  precision: 'as given',
   onnx: 'Add',
   tensorflow: 'add',
   compute: (a, b) => a + b,
@@ -70,6 +84,7 @@ const ADD = binary({
 
 const SUBTRACT = binary({
   name: 'subtract',
+  precision: 'as given',
   onnx: 'Sub',
   tensorflow: 'sub',
   compute: (a, b) => a - b,
@@ -78,6 +93,7 @@ const SUBTRACT = binary({
 
 const MULTIPLY = binary({
   name: 'multiply',
+  precision: 'as given',
   onnx: 'Mul',
   tensorflow: 'mul',
   compute: (a, b) => a * b,
@@ -94,6 +110,7 @@ const DIVIDE = binary({
 
 const NEGATE = unary({
   name: 'negate',
+  precision: 'as given',
   onnx: 'Neg',
   tensorflow: 'neg',
   compute: (x) => -x,
@@ -126,6 +143,7 @@ const SQUARE_ROOT = unary({
 
 const SIGMOID = unary({
   name: 'sigmoid',
+  precision: 'as given',
   onnx: 'Sigmoid',
   tensorflow: 'sigmoid',
   compute: (x) => 1 / (1 + Math.exp(-x)),
@@ -148,7 +166,7 @@ const SIGN: Primitive<Plain> = {
     if (lowering.device !== 'webgpu') return lowering.emit('Sign', [x!]);
     // No kernel there.
     const holds = (comparison: string): string =>
-      lowering.emit('Cast', [lowering.emit(comparison, [x!, lowering.float32(0)])], { to: ELEMENT_TYPE.float32 });
+      lowering.emit('Cast', [lowering.emit(comparison, [x!, lowering.float(0)])], { to: ELEMENT_TYPE.float32 });
     return lowering.emit('Sub', [holds('Greater'), holds('Less')]);
   },
 };

@@ -13,6 +13,7 @@ type Plain = Record<never, never>;
 const GATHER_ROWS: Primitive<Plain> = {
   kind: 'primitive',
   name: 'gatherRows',
+  precision: () => 'as given',
   infer: ([table, indices]) => ({ shape: [...indices!.shape, table!.shape[1]!], type: 'float32' }),
   derivative({ inputs }, gradient) {
     const [table, indices] = inputs as [Value, Value];
@@ -38,7 +39,7 @@ const SCATTER_ROWS: Primitive<{ readonly rows: number }> = {
   lower(lowering, [x, indices], node) {
     const [rows, width] = node.shape as [number, number];
     const count = sizeOf(node.inputs[1]!.shape);
-    const target = lowering.emit('Expand', [lowering.float32(0), lowering.int64([rows, width])]);
+    const target = lowering.emit('Expand', [lowering.float(0), lowering.int64([rows, width])]);
     const column = lowering.emit('Reshape', [indices!, lowering.int64([count, 1])]);
     const everywhere = lowering.emit('Expand', [column, lowering.int64([count, width])]);
     const updates = lowering.emit('Reshape', [x!, lowering.int64([count, width])]);
@@ -87,7 +88,7 @@ const PLACE: Primitive<{ readonly columns: number }> = {
   derivative: ({ inputs }, gradient) => [pick(gradient, inputs[1]!), null],
   lower(lowering, [x, indices], { shape }) {
     const one = lowering.int64([shape[0]!, 1]);
-    const target = lowering.emit('Expand', [lowering.float32(0), lowering.int64(shape)]);
+    const target = lowering.emit('Expand', [lowering.float(0), lowering.int64(shape)]);
     const updates = lowering.emit('Reshape', [x!, one]);
     const column = lowering.emit('Reshape', [indices!, one]);
     return lowering.emit('ScatterElements', [target, column, updates], { axis: 1 });

@@ -8,6 +8,7 @@ import { forEachIndex, gatherByStrides, stridesOf } from './strides.ts';
 const RESHAPE: Primitive<{ readonly shape: Shape }> = {
   kind: 'primitive',
   name: 'reshape',
+  precision: () => 'as given',
   infer([x], { shape }) {
     if (sizeOf(shape) !== sizeOf(x!.shape))
       throw new Error(`reshape: ${shapeText(x!.shape)} does not fill ${shapeText(shape)}`);
@@ -22,6 +23,7 @@ const RESHAPE: Primitive<{ readonly shape: Shape }> = {
 const TRANSPOSE: Primitive<{ readonly order: readonly number[] }> = {
   kind: 'primitive',
   name: 'transpose',
+  precision: () => 'as given',
   infer([x], { order }) {
     if (
       !sameShape(
@@ -62,6 +64,7 @@ interface SliceAttributes {
 const SLICE: Primitive<SliceAttributes> = {
   kind: 'primitive',
   name: 'slice',
+  precision: () => 'as given',
   infer([x], { starts, extents }) {
     const fits = x!.shape.every((extent, axis) => starts[axis]! >= 0 && starts[axis]! + extents[axis]! <= extent);
     if (!fits || starts.length !== x!.shape.length)
@@ -96,6 +99,7 @@ interface PadAttributes {
 const PAD: Primitive<PadAttributes> = {
   kind: 'primitive',
   name: 'pad',
+  precision: () => 'as given',
   infer: (_, { shape }) => ({ shape, type: 'float32' }),
   derivative: (node, gradient) => [slice(gradient, node.attributes.starts, node.inputs[0]!.shape)],
   lower(lowering, [x], { inputs, attributes: { starts, shape } }) {
@@ -121,6 +125,7 @@ const PAD: Primitive<PadAttributes> = {
 const CONCAT: Primitive<{ readonly axis: number }> = {
   kind: 'primitive',
   name: 'concat',
+  precision: () => 'as given',
   infer(parts, { axis }) {
     const shape = [...parts[0]!.shape];
     for (const part of parts.slice(1)) {

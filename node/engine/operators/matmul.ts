@@ -20,25 +20,28 @@ export interface MatmulAttributes {
   readonly transposeB: boolean;
   /** Factor on the product. */
   readonly alpha: number;
+  /** Whether it is computed in float32 even where activations are held in half precision. */
+  readonly exact: boolean;
 }
 
 const MATMUL: Primitive<MatmulAttributes> = {
   kind: 'primitive',
   name: 'matmul',
+  precision: ({ exact }) => (exact ? 'float32' : 'half'),
   infer([a, b], { transposeA, transposeB }) {
     const [rows, inner] = matrixExtents(a!.shape, transposeA);
     const [innerB, columns] = matrixExtents(b!.shape, transposeB);
     if (inner !== innerB) throw new Error(`matmul: ${shapeText(a!.shape)} and ${shapeText(b!.shape)} do not multiply`);
     return { shape: [...broadcastShape(a!.shape.slice(0, -2), b!.shape.slice(0, -2)), rows, columns], type: 'float32' };
   },
-  derivative({ inputs, attributes: { transposeA, transposeB, alpha } }, gradient) {
+  derivative({ inputs, attributes: { transposeA, transposeB, alpha, exact } }, gradient) {
     const [a, b] = inputs as [Value, Value];
     const forA = transposeA
-      ? matmul(b, gradient, { transposeA: transposeB, transposeB: true, alpha })
-      : matmul(gradient, b, { transposeB: !transposeB, alpha });
+      ? matmul(b, gradient, { transposeA: transposeB, transposeB: true, alpha, exact })
+      : matmul(gradient, b, { transposeB: !transposeB, alpha, exact });
     const forB = transposeB
-      ? matmul(gradient, a, { transposeA: true, transposeB: transposeA, alpha })
-      : matmul(a, gradient, { transposeA: !transposeA, alpha });
+      ? matmul(gradient, a, { transposeA: true, transposeB: transposeA, alpha, exact })
+      : matmul(a, gradient, { transposeA: !transposeA, alpha, exact });
     return [sumTo(forA, a.shape), sumTo(forB, b.shape)];
   },
   lower(lowering, inputs, node) {
@@ -58,7 +61,7 @@ const MATMUL: Primitive<MatmulAttributes> = {
       return (i === 0 ? transposeA : transposeB) ? lowering.emit('Transpose', [name], { perm }) : name;
     });
     const product = lowering.emit('MatMul', [a!, b!]);
-    return alpha === 1 ? product : lowering.emit('Mul', [product, lowering.float32(alpha)]);
+    return alpha === 1 ? product : lowering.emit('Mul', [product, lowering.float(alpha)]);
   },
   interpret(tensors, inputs, { shape, attributes: { transposeA, transposeB, alpha } }) {
     // Its own broadcasting is silently wrong where only some of several leading axes are stretched.
@@ -94,7 +97,7 @@ const MATMUL: Primitive<MatmulAttributes> = {
 
 /** `alpha · a b` over the last two axes; leading axes broadcast. */
 export function matmul(a: Value, b: Value, options: Partial<MatmulAttributes> = {}): Value {
-  return apply(MATMUL, [a, b], { transposeA: false, transposeB: false, alpha: 1, ...options });
+  return apply(MATMUL, [a, b], { transposeA: false, transposeB: false, alpha: 1, exact: false, ...options });
 }
 
 function matrixExtents(shape: Shape, transposed: boolean): [rows: number, columns: number] {

@@ -15,6 +15,7 @@ import { gatherRows } from '../../../node/engine/operators/indexing.ts';
 import { add, multiply } from '../../../node/engine/operators/elementwise.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
 import { evaluate } from '../../../node/engine/reference.ts';
+import { testHalfPrecision } from '../../../node/engine/selfTest.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
 import type { PrefmeshError } from '../../../protocol/errors.ts';
 import { assertClose } from './closeness.ts';
@@ -288,6 +289,13 @@ const memory: ExecutorTest[] = [
   },
 ];
 
+const precision: ExecutorTest[] = [
+  {
+    name: 'refuses half precision, which it does not have',
+    run: ({ executor }) => assert.rejects(testHalfPrecision(executor), { code: 'PRECISION_UNSUPPORTED' }),
+  },
+];
+
 const placement: ExecutorTest[] = [
   {
     name: 'leaves nothing to the processor',
@@ -317,7 +325,8 @@ const oracles: ExecutorTest[] = ORACLE_CASES.map((name) => ({
 
 /** All tests of a device, in order. */
 export function executorTests(device: Device): ExecutorTest[] {
-  return [...graphs, ...weights, ...contract, ...memory, ...placement, ...oracles].filter((test) => {
+  const lacksHalf = device === 'cpu' ? [] : precision;
+  return [...graphs, ...weights, ...contract, ...memory, ...lacksHalf, ...placement, ...oracles].filter((test) => {
     return test.device === undefined || test.device === device;
   });
 }
