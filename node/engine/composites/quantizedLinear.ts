@@ -55,6 +55,7 @@ const QUANTIZED_LINEAR: Composite<Packing> = {
     return [matmul(gradient, unpack(packed, attributes)), null, null];
   },
   lower(lowering, names, { inputs: values, attributes: { scheme, out, in: width, block } }) {
+    if (lowering.device === 'coreml') return null;
     const shaped = (i: number, ...shape: number[]): string =>
       sameShape(values[i]!.shape, shape) ? names[i]! : lowering.emit('Reshape', [names[i]!, lowering.int64(shape)]);
     const blocks = (out * width) / block;

@@ -26,6 +26,7 @@ const RMS_NORM: Composite<RmsNormAttributes> = {
     return [forX, sumTo(multiply(gradient, normalised), w.shape)];
   },
   lower(lowering, inputs, { attributes }) {
+    if (lowering.device === 'coreml') return null;
     return lowering.emit('SimplifiedLayerNormalization', inputs, { axis: -1, epsilon: { float: attributes.epsilon } });
   },
 };

@@ -32,6 +32,7 @@ const ROTARY: Composite<RotaryAttributes> = {
     return [apply(ROTARY, [gradient, positions, cos, negate(sin)], attributes), null, null, null];
   },
   lower(lowering, [x, positions, cos, sin], { attributes }) {
+    if (lowering.device === 'coreml') return null;
     const inputs = [x!, lowering.asInt64(positions!), cos!, sin!];
     return lowering.emit('RotaryEmbedding', inputs, { num_heads: attributes.heads, interleaved: 0 }, 'com.microsoft');
   },

@@ -16,7 +16,10 @@ const SILU: Composite<Record<never, never>> = {
     const x = node.inputs[0]!;
     return [multiply(multiply(gradient, sigmoid(x)), subtract(add(x, scalar(1)), node))];
   },
-  lower: (lowering, inputs) => lowering.emit('QuickGelu', inputs, { alpha: { float: 1 } }, 'com.microsoft'),
+  lower(lowering, inputs) {
+    if (lowering.device === 'coreml') return null;
+    return lowering.emit('QuickGelu', inputs, { alpha: { float: 1 } }, 'com.microsoft');
+  },
 };
 
 export const silu = (x: Value): Value => apply(SILU, [x], {});
