@@ -33,6 +33,7 @@ import { Attendance } from './attendance.ts';
 import { initialAdapterBlob } from './createFederation.ts';
 import type { AggregatorEvent } from './events.ts';
 import { Ledger, ledgerFile } from './ledger.ts';
+import { evidenceOf, FederationLog } from './log.ts';
 import { Measurement, tastesOf } from './measurement.ts';
 import type { MeasuredSet } from './measurement.ts';
 import { Requests } from './requests.ts';
@@ -161,10 +162,13 @@ export class Aggregator implements AsyncDisposable {
         { mayRead: (_hash, peer) => rounds.state.members[peer] !== undefined },
       ),
     );
+    const federationLog = new FederationLog(federation.hash, identity, ledger);
     stack.use(
       await FederationServer.start(host, {
         onMessage: (envelope, from, { signal: stop }) => requests.answer(envelope, from, stop),
         manifest: (id) => (id === federation.hash ? federation.bytes : undefined),
+        evidence: (_, number) => evidenceOf(ledger, number),
+        log: (_, size) => federationLog.from(size),
       }),
     );
     stack.use(new Advertisement(host, federation.hash));

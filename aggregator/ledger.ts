@@ -171,6 +171,16 @@ export class Ledger implements Disposable {
     );
   }
 
+  /** The update messages of a round, by the hashes of their envelopes. */
+  updateEnvelopes(round: number): Map<Sha256, Uint8Array> {
+    const rows = this.#database.all<{ hash: Sha256; envelope: Uint8Array }>(
+      'SELECT envelope_hash AS hash, envelope FROM updates WHERE federation = ? AND round = ?',
+      this.#federation,
+      round,
+    );
+    return new Map(rows.map(({ hash, envelope }) => [hash, envelope]));
+  }
+
   /** Whose accepted update a blob is. */
   senderOf(blob: Sha256): ParticipantId | undefined {
     return this.#database.get<{ sender: ParticipantId }>(

@@ -502,6 +502,20 @@ export const ERRORS = {
     explain:
       'Manifests and receipts each name the hash of the one before, so that nothing can be dropped, added or changed later.',
   },
+  LOG_FORKED: {
+    exit: 5,
+    what: 'the log of federation {federation} tells two histories: {problem}',
+    fix: 'do not go on with this aggregator; show the two signed notes in `prefmesh node status --json` to the owner',
+    explain:
+      'An aggregator signs how long its log of receipts is and what its Merkle root is. The log may only grow. Two ' +
+      'signed checkpoints that cannot both be true prove that somebody was told another history.',
+  },
+  LOG_TOO_SHORT: {
+    exit: 5,
+    what: 'the log has fewer than {size} receipts',
+    fix: 'ask for the part that exists; a log that was longer before has been cut',
+    explain: 'A proof of consistency goes from a shorter log to a longer one.',
+  },
   NOT_FINITE: {
     exit: 5,
     what: 'tensor {tensor} holds a value that is not a finite number',

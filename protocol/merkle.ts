@@ -10,7 +10,12 @@ const NODE = Uint8Array.of(0x01);
 
 /** Root over the entries in their order, 32 bytes; the hash of nothing for no entry. */
 export function merkleRoot(entries: readonly Uint8Array[]): Uint8Array {
-  return entries.length === 0 ? hash() : rootOf(entries.map(leafHash));
+  return rootOfLeaves(entries.map(leafHash));
+}
+
+/** The same, of entries whose leaf hashes are known. */
+export function rootOfLeaves(leaves: readonly Uint8Array[]): Uint8Array {
+  return leaves.length === 0 ? hash() : rootOf(leaves);
 }
 
 /** The hashes that lead from entry `index` to the root, lowest first. */
@@ -45,8 +50,13 @@ export function verifyInclusion(
  * Empty for the whole list itself.
  */
 export function consistencyProof(entries: readonly Uint8Array[], size: number): Uint8Array[] {
-  if (!Number.isInteger(size) || size < 1 || size > entries.length) throw new RangeError(`no list of ${size} entries`);
-  return subproof(entries.map(leafHash), size, true);
+  return consistencyOfLeaves(entries.map(leafHash), size);
+}
+
+/** The same, of entries whose leaf hashes are known. */
+export function consistencyOfLeaves(leaves: readonly Uint8Array[], size: number): Uint8Array[] {
+  if (!Number.isInteger(size) || size < 1 || size > leaves.length) throw new RangeError(`no list of ${size} entries`);
+  return subproof(leaves, size, true);
 }
 
 /**

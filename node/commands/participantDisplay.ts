@@ -55,6 +55,8 @@ function linesOf(event: ShownEvent): string[] {
       return [`round ${event.round}: receipt verified, ${event.outcome}${event.reason ? ` (${event.reason})` : ''}`];
     case 'receipt-refused':
       return [`round ${event.round}: RECEIPT REFUSED, nothing adopted: ${event.codes.join(', ')}`];
+    case 'log-checked':
+      return []; // it is news only when it fails
     case 'adopted':
       return [`round ${event.round}: adapter adopted in ${event.folder}`];
     case 'retrying':

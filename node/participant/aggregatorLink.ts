@@ -124,6 +124,21 @@ export class AggregatorLink {
     return (await this.#exchange('receipt-query', round, {}, options)).bytes;
   }
 
+  /** The update messages that a round's receipt lists; to be checked by their hashes. */
+  async askForEvidence(round: RoundNumber, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array[]> {
+    const { client, federation } = this.#components;
+    return client.evidence(await this.locate(options.signal), federation.hash, round, options);
+  }
+
+  /** The newest checkpoint of the log and the proof that it goes on from its first `size` receipts; to be checked. */
+  async askForLog(
+    size: number,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly checkpoint: string; readonly proof: readonly Uint8Array[] }> {
+    const { client, federation } = this.#components;
+    return client.log(await this.locate(options.signal), federation.hash, size, options);
+  }
+
   /** Reads an announcement. Throws what `openEnvelope` throws. */
   openAnnouncement(bytes: Uint8Array): OpenedMessage<'announcement'> {
     const { federation, identity, now } = this.#components;

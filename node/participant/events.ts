@@ -93,6 +93,13 @@ export interface ReceiptVerifiedEvent {
   readonly figures: EvaluationFigures | null;
 }
 
+/** The aggregator's log agrees with the receipts verified here, and with what it said before. */
+export interface LogCheckedEvent {
+  readonly event: 'log-checked';
+  /** How many receipts its newest checkpoint has. */
+  readonly receipts: number;
+}
+
 /** A receipt failed: nothing of its round is adopted. All that is wrong, in order. */
 export interface ReceiptRefusedEvent {
   readonly event: 'receipt-refused';
@@ -149,6 +156,7 @@ export type ParticipantEvent =
   | UpdateRefusedEvent
   | ReceiptVerifiedEvent
   | ReceiptRefusedEvent
+  | LogCheckedEvent
   | AdoptedEvent
   | RetryingEvent
   | PausedEvent

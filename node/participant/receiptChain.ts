@@ -1,9 +1,10 @@
 /**
  * Following the federation by its receipts: each is fetched, checked, and only then its adapter adopted.
  *
- * In full, the aggregate is recomputed from the updates that went into it, so that the aggregator is believed for
- * nothing but the choice of whom it listened to; `receipt` alone checks signatures, terms, the chain and the own
- * update, and saves the download of the others' updates.
+ * In full, every sender's signature is checked and the aggregate is recomputed from the updates that went into it, so
+ * that the aggregator is believed for nothing but the choice of whom it listened to; `receipt` alone checks its
+ * signature, terms, the chain and the own update, and saves the download of the others' updates. Either way the
+ * aggregator's log must go on from the receipts that were followed.
  */
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import type { PrefmeshError } from '../../protocol/errors.ts';
@@ -22,6 +23,7 @@ import type { AdapterVectorEntry } from '../training/adapterVector.ts';
 import { adoptAdapter } from './adapterFolders.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ParticipantEvent } from './events.ts';
+import { LogWatch } from './logWatch.ts';
 import { verifyRound } from './roundVerification.ts';
 import type { VerificationTask } from './roundVerification.ts';
 import type { ParticipantStore } from './store.ts';
@@ -46,10 +48,12 @@ export interface ReceiptChainComponents {
 
 export class ReceiptChain {
   readonly #components: ReceiptChainComponents;
+  readonly #log: LogWatch;
   #last: OpenedReceipt | null;
 
   constructor(components: ReceiptChainComponents) {
     this.#components = components;
+    this.#log = new LogWatch(components);
     this.#last = components.store.lastReceipt(components.federation.hash);
   }
 
@@ -88,12 +92,18 @@ export class ReceiptChain {
    *   it be; errors with exit code 4 where something could not be fetched for now
    */
   async followTo(round: RoundNumber, signal?: AbortSignal): Promise<void> {
+    if (this.round >= round) return;
     while (this.round < round) await this.#follow(roundNumber(this.round + 1), signal);
+    const { size } = await this.#log.check(signal);
+    this.#components.onEvent({ event: 'log-checked', receipts: size });
   }
 
   async #follow(round: RoundNumber, signal?: AbortSignal): Promise<void> {
     const { federation, store, blobs, link, table, folder, onEvent } = this.#components;
-    const envelope = await link.askForReceipt(round, signal ? { signal } : {});
+    const options = signal ? { signal } : {};
+    const envelope = await link.askForReceipt(round, options);
+    const full = this.#components.verify === 'full';
+    const envelopes = full && opened(envelope) !== undefined ? await link.askForEvidence(round, options) : null;
     const fetched: Sha256[] = [];
     const { received, missing, size } = await this.#gather(envelope, fetched, signal);
     const verification = await verifyRound(
@@ -102,7 +112,8 @@ export class ReceiptChain {
         manifest: federation.bytes,
         previous: this.#last?.bytes ?? null,
         own: this.#own(round, envelope),
-        blobs: this.#components.verify === 'full' ? blobs.folder : null,
+        blobs: full ? blobs.folder : null,
+        envelopes,
       },
       size,
       signal,

@@ -6,10 +6,12 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { PrefmeshError } from '../../protocol/errors.ts';
+import { decodeEnvelope, envelopeHash } from '../../protocol/envelope.ts';
+import { PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { openManifest } from '../../protocol/manifest.ts';
+import type { Sha256 } from '../../protocol/names.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
 import { verifyReceipt } from '../../protocol/verification.ts';
 import type { Verification, VerificationContext } from '../../protocol/verification.ts';
@@ -22,6 +24,8 @@ export interface VerificationTask {
   readonly own: VerificationContext['own'] | null;
   /** Where the blobs lie by their hashes; null where nothing is recomputed. */
   readonly blobs: string | null;
+  /** The update messages that the receipt lists, in any order; null where the senders' signatures are not checked. */
+  readonly envelopes: readonly Uint8Array[] | null;
 }
 
 /** A verification as it crosses from one thread to another. */
@@ -35,12 +39,14 @@ export interface VerificationReply {
 }
 
 /** Verifies in this thread. Blobs are read one at a time, so memory does not grow with their number. */
-export function verifyHere({ receipt, manifest, previous, own, blobs }: VerificationTask): Verification {
+export function verifyHere({ receipt, manifest, previous, own, blobs, envelopes }: VerificationTask): Verification {
+  const sent = envelopes && byHash(envelopes);
   return verifyReceipt(receipt, {
     federation: openManifest(manifest),
     previous: previous && openReceipt(previous),
     ...(own && { own }),
     ...(blobs !== null && { blobs: (hash) => readBlob(path.join(blobs, hash)) }),
+    ...(sent && { envelopes: (hash) => sent.get(hash) }),
   });
 }
 
@@ -66,6 +72,19 @@ export async function verifyInThread(task: VerificationTask, signal?: AbortSigna
   } finally {
     await worker.terminate();
   }
+}
+
+/** Envelopes by their hashes; what cannot be read is not there. */
+function byHash(envelopes: readonly Uint8Array[]): Map<Sha256, Uint8Array> {
+  const found = new Map<Sha256, Uint8Array>();
+  for (const bytes of envelopes) {
+    try {
+      found.set(envelopeHash(decodeEnvelope(bytes, LIMITS.message.value)), bytes);
+    } catch (error) {
+      if (!isPrefmeshError(error)) throw error;
+    }
+  }
+  return found;
 }
 
 /** A stored blob as it is; the verification checks its hash. */

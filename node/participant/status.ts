@@ -27,6 +27,8 @@ export interface FederationStatus {
   /** PEFT folder of the adapter in use; null before the first. */
   readonly folder: string | null;
   readonly updates: readonly Pick<OwnUpdate, 'round' | 'factor' | 'blob' | 'bytes' | 'status' | 'code'>[];
+  /** Signed notes of the aggregator that cannot both be true: proof that it told two histories. */
+  readonly forks: readonly { readonly known: string | null; readonly found: string | null }[];
   readonly bytesSent: number;
   readonly bytesReceived: number;
 }
@@ -70,6 +72,7 @@ function statusOf(membership: Membership, store: ParticipantStore, adapters: str
     updates: store.updates(hash).map(({ round, factor, blob, bytes, status: state, code }) => {
       return { round, factor, blob, bytes, status: state, code };
     }),
+    forks: store.forks(hash),
     bytesSent,
     bytesReceived,
   };

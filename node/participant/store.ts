@@ -41,6 +41,14 @@ const MIGRATIONS: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 2,
+    name: 'log',
+    sql: `
+      CREATE TABLE checkpoints (federation TEXT PRIMARY KEY, note TEXT NOT NULL) STRICT;
+      CREATE TABLE forks (federation TEXT NOT NULL, known TEXT, found TEXT, UNIQUE (federation, known, found)) STRICT;
+    `,
+  },
 ];
 
 /** `leaving`: the person has left, and the aggregator has not been told yet. */
@@ -234,6 +242,47 @@ export class ParticipantStore implements Disposable {
       content.round,
       bytes,
     );
+  }
+
+  /** The envelopes of the verified receipts from a round on, in their order. */
+  receiptsFrom(federation: Sha256, round: number): Uint8Array[] {
+    return this.#database
+      .all<{
+        envelope: Uint8Array;
+      }>('SELECT envelope FROM receipts WHERE federation = ? AND round >= ? ORDER BY round', federation, round)
+      .map(({ envelope }) => envelope);
+  }
+
+  /** The longest checkpoint of the federation's log that was seen and agreed with the receipts here; a signed note. */
+  checkpoint(federation: Sha256): string | null {
+    const row = this.#database.get<{ note: string }>('SELECT note FROM checkpoints WHERE federation = ?', federation);
+    return row?.note ?? null;
+  }
+
+  recordCheckpoint(federation: Sha256, note: string): void {
+    this.#database.run('INSERT OR REPLACE INTO checkpoints (federation, note) VALUES (?, ?)', federation, note);
+  }
+
+  /** Keeps two signed notes that cannot both be true; null where there was none. */
+  recordFork(federation: Sha256, known: string | null, found: string | null): void {
+    this.#database.run(
+      'INSERT OR IGNORE INTO forks (federation, known, found) VALUES (?, ?, ?)',
+      federation,
+      known,
+      found,
+    );
+  }
+
+  forks(federation: Sha256): { readonly known: string | null; readonly found: string | null }[] {
+    // A folder that is only looked at may be of before there were any.
+    const table = this.#database.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'forks'");
+    if (table === undefined) return [];
+    return this.#database
+      .all<{
+        known: string | null;
+        found: string | null;
+      }>('SELECT known, found FROM forks WHERE federation = ?', federation)
+      .map(({ known, found }) => ({ known, found }));
   }
 
   close(): void {

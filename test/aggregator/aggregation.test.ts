@@ -135,7 +135,7 @@ describe('a round over stored blobs', function () {
       assert.equal(sha256(initialBlob), effect.parent);
       const receipt = signReceipt(aggregator, receiptOf(ended, federation)).bytes;
       const own = { sender: accepted[0]!.sender, envelope: accepted[0]!.envelope, blob: accepted[0]!.blob };
-      const task = { receipt, manifest: federation.bytes, previous: null, own, blobs: folder };
+      const task = { receipt, manifest: federation.bytes, previous: null, own, blobs: folder, envelopes: null };
       return { task, blob: accepted[0]!.blob };
     }
 

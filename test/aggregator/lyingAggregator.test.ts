@@ -3,6 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeStatus } from '../../node/participant/status.ts';
 import type { Sha256 } from '../../protocol/names.ts';
+import { signCheckpoint } from '../../protocol/checkpoint.ts';
+import { decodeEnvelope, sealEnvelope } from '../../protocol/envelope.ts';
+import { identityFromSeed } from '../../protocol/identity.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { merkleRoot } from '../../protocol/merkle.ts';
 import { openReceipt, signReceipt } from '../../protocol/receipt.ts';
 import { decodeBlob, encodeBlob } from '../../protocol/tensorBlob.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
@@ -111,6 +116,48 @@ describe('a participant of an aggregator that lies', function () {
       answer: changingReceipt(fixture, () => ({ previous: fixture.federation.hash })),
     }));
     assert.deepEqual(outcome, { ...notAdopted, code: 'BROKEN_CHAIN', codes: ['BROKEN_CHAIN'] });
+  });
+
+  it('does not adopt a round whose updates their senders have not signed', async () => {
+    const missing = await underLies(() => ({ evidence: () => [] }));
+    assert.deepEqual(missing, { ...notAdopted, code: 'ENVELOPE_UNAVAILABLE', codes: ['ENVELOPE_UNAVAILABLE'] });
+    const forged = await underLies((fixture) => ({
+      // The right update, under the aggregator's own name.
+      evidence: (honest) =>
+        honest.map((envelope) => {
+          const { type, payload } = decodeEnvelope(envelope, LIMITS.message.value);
+          return sealEnvelope(fixture.owner, type, payload).bytes;
+        }),
+    }));
+    assert.deepEqual(forged, { ...notAdopted, code: 'ENVELOPE_UNAVAILABLE', codes: ['ENVELOPE_UNAVAILABLE'] });
+  });
+
+  it('stops when the log tells another history than the receipts, and keeps the signed proof', async () => {
+    using fixture = await FederationFixture.make({ participants: 1, rounds: 2 });
+    const other = (size: number) => {
+      const root = merkleRoot(Array.from({ length: size }, (_, i) => Uint8Array.of(i)));
+      return {
+        checkpoint: signCheckpoint(fixture.owner, { federation: fixture.federation.hash, size, root }),
+        proof: [],
+      };
+    };
+    await using liar = await LyingAggregator.start(fixture, { log: () => other(1) });
+    await fixture.join('ada', liar.address);
+    const failure = await fixture.participant('ada').failure();
+    assert.deepEqual([failure.exit, failure.code], [5, 'LOG_FORKED']);
+    const { federations } = await nodeStatus(fixture.path('ada'));
+    assert.deepEqual(federations[0]!.forks, [{ known: null, found: other(1).checkpoint }]);
+  });
+
+  it('stops when the log is cut, or signed by somebody else', async () => {
+    using fixture = await FederationFixture.make({ participants: 1, rounds: 2 });
+    const stranger = identityFromSeed(new Uint8Array(32).fill(77));
+    const root = merkleRoot([]);
+    const checkpoint = signCheckpoint(stranger, { federation: fixture.federation.hash, size: 1, root });
+    await using liar = await LyingAggregator.start(fixture, { log: (honest) => ({ ...honest, checkpoint }) });
+    await fixture.join('ada', liar.address);
+    const failure = await fixture.participant('ada').failure();
+    assert.deepEqual([failure.exit, failure.code], [5, 'WRONG_AGGREGATOR']);
   });
 
   it('does not follow a receipt whose signature is not good', async () => {

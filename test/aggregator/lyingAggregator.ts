@@ -6,6 +6,7 @@ import { initialAdapterBlob } from '../../aggregator/createFederation.ts';
 import { aggregateBlobs } from '../../aggregator/aggregation.ts';
 import type { AggregatorEvent } from '../../aggregator/events.ts';
 import { Ledger } from '../../aggregator/ledger.ts';
+import { evidenceOf, FederationLog } from '../../aggregator/log.ts';
 import { Requests } from '../../aggregator/requests.ts';
 import { Rounds, type AggregateEffect } from '../../aggregator/rounds.ts';
 import { UpdateIntake } from '../../aggregator/updateIntake.ts';
@@ -13,7 +14,7 @@ import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { Announcements } from '../../node/network/announcements.ts';
 import { BlobClient } from '../../node/network/blob/client.ts';
 import { BlobServer } from '../../node/network/blob/server.ts';
-import { FederationServer } from '../../node/network/federation/server.ts';
+import { FederationServer, type LogAnswer } from '../../node/network/federation/server.ts';
 import { Host } from '../../node/network/host.ts';
 import { MessageHeaders } from '../../node/participant/messageHeaders.ts';
 import { BlobStore } from '../../node/storage/blobs.ts';
@@ -29,6 +30,10 @@ export interface Lies {
   readonly rootCorrect?: number;
   /** In place of the honest answer to a request. */
   readonly answer?: (honest: Uint8Array) => Uint8Array;
+  /** In place of the update messages of a round. */
+  readonly evidence?: (honest: readonly Uint8Array[]) => readonly Uint8Array[];
+  /** In place of the newest checkpoint of the log. */
+  readonly log?: (honest: LogAnswer) => LogAnswer;
 }
 
 const FIGURES: SetFigures = { pairs: 8, correct: 6, ties: 0, meanMargin: 0.1, perplexity: 3 };
@@ -99,6 +104,7 @@ export class LyingAggregator implements AsyncDisposable {
       onKnownRound: () => {},
       onEvent,
     });
+    const log = new FederationLog(federation.hash, identity, ledger);
     stack.use(await BlobServer.start({ host, store: blobs }, { mayRead: () => true }));
     stack.use(
       await FederationServer.start(host, {
@@ -107,6 +113,14 @@ export class LyingAggregator implements AsyncDisposable {
           return lies.answer ? lies.answer(honest) : honest;
         },
         manifest: () => federation.bytes,
+        evidence: (_, round) => {
+          const honest = evidenceOf(ledger, round);
+          return honest && (lies.evidence?.(honest) ?? honest);
+        },
+        log: (_, size) => {
+          const honest = log.from(size);
+          return honest && (lies.log?.(honest) ?? honest);
+        },
       }),
     );
     rounds.start();

@@ -3,12 +3,18 @@
  */
 import { PrefmeshError } from '../../../protocol/errors.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
-import type { Sha256 } from '../../../protocol/names.ts';
+import type { RoundNumber, Sha256 } from '../../../protocol/names.ts';
 import type { PeerAddress } from '../addresses.ts';
 import { Frames } from '../frames.ts';
 import type { Host } from '../host.ts';
 import { refused } from '../refusal.ts';
-import { FEDERATION_PROTOCOL, type FederationRequest, REPLY_BYTES, replySchema } from './messages.ts';
+import {
+  FEDERATION_PROTOCOL,
+  type FederationReply,
+  type FederationRequest,
+  REPLY_BYTES,
+  replySchema,
+} from './messages.ts';
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
@@ -30,20 +36,43 @@ export class FederationClient {
     const limit = LIMITS.message.value;
     if (envelope.length > limit)
       throw new PrefmeshError('OVERSIZED', { what: 'message', bytes: envelope.length, limit });
-    return this.#exchange(aggregator, { t: 'message', envelope }, 'message', options);
+    return (await this.#exchange(aggregator, { t: 'message', envelope }, 'reply', 'message', options)).envelope;
   }
 
   /** The envelope of a federation's manifest; to be checked against the id. Throws as `request`. */
   async manifest(aggregator: PeerAddress, federation: Sha256, options: RequestOptions = {}): Promise<Uint8Array> {
-    return this.#exchange(aggregator, { t: 'manifest', federation }, `manifest ${federation}`, options);
+    const what = `manifest ${federation}`;
+    return (await this.#exchange(aggregator, { t: 'manifest', federation }, 'reply', what, options)).envelope;
   }
 
-  async #exchange(
+  /** The update messages that the receipt of a round lists, to be checked by their hashes. Throws as `request`. */
+  async evidence(
+    aggregator: PeerAddress,
+    federation: Sha256,
+    round: RoundNumber,
+    options: RequestOptions = {},
+  ): Promise<Uint8Array[]> {
+    const request = { t: 'evidence', federation, round } as const;
+    return (await this.#exchange(aggregator, request, 'evidence', `evidence of round ${round}`, options)).envelopes;
+  }
+
+  /** The log's newest checkpoint, and the proof that it goes on from its first `size` receipts. Throws as `request`. */
+  async log(
+    aggregator: PeerAddress,
+    federation: Sha256,
+    size: number,
+    options: RequestOptions = {},
+  ): Promise<{ readonly checkpoint: string; readonly proof: readonly Uint8Array[] }> {
+    return this.#exchange(aggregator, { t: 'log', federation, size }, 'log', `log from ${size}`, options);
+  }
+
+  async #exchange<Kind extends FederationReply['t']>(
     aggregator: PeerAddress,
     request: FederationRequest,
+    expected: Kind,
     what: string,
     options: RequestOptions,
-  ): Promise<Uint8Array> {
+  ): Promise<Extract<FederationReply, { t: Kind }>> {
     const { signal } = options;
     const { stream, peer } = await this.#host.openStream(aggregator, FEDERATION_PROTOCOL, options);
     const frames = new Frames(stream, peer, { maxFrame: REPLY_BYTES });
@@ -52,7 +81,10 @@ export class FederationClient {
       const reply = await frames.read(replySchema, { what, wait: LIMITS.replyWait.value, signal });
       if (reply.t === 'refused') throw refused(peer, what, reply);
       await frames.close({ wait: LIMITS.requestWait.value, signal });
-      return reply.envelope;
+      if (reply.t !== expected) {
+        throw new PrefmeshError('MALFORMED', { what: `answer to ${what}`, problem: `it is of the kind ${reply.t}` });
+      }
+      return reply as Extract<FederationReply, { t: Kind }>;
     } catch (error) {
       frames.abort('request failed');
       throw error;

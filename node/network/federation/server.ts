@@ -8,13 +8,19 @@ import type { Stream } from '@libp2p/interface';
 import { PrefmeshError, isPrefmeshError } from '../../../protocol/errors.ts';
 import type { ParticipantId } from '../../../protocol/identity.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
-import type { Sha256 } from '../../../protocol/names.ts';
+import type { RoundNumber, Sha256 } from '../../../protocol/names.ts';
 import { Allowance } from '../allowance.ts';
 import { within } from '../deadline.ts';
 import { Frames } from '../frames.ts';
 import type { Host } from '../host.ts';
 import { refusalOf } from '../refusal.ts';
-import { FEDERATION_PROTOCOL, type FederationRequest, REQUEST_BYTES, requestSchema } from './messages.ts';
+import {
+  FEDERATION_PROTOCOL,
+  type FederationReply,
+  type FederationRequest,
+  REQUEST_BYTES,
+  requestSchema,
+} from './messages.ts';
 
 export interface FederationServerInit {
   /**
@@ -28,8 +34,19 @@ export interface FederationServerInit {
   ) => Promise<Uint8Array>;
   /** The envelope of a federation's manifest, or undefined when this aggregator does not run it. */
   readonly manifest: (federation: Sha256) => Promise<Uint8Array | undefined> | Uint8Array | undefined;
+  /** The update messages that the receipt of a round lists, or undefined where there is no such receipt. */
+  readonly evidence: (federation: Sha256, round: RoundNumber) => readonly Uint8Array[] | undefined;
+  /** The newest checkpoint with the proof from `size` on, or undefined where the log is not that long. */
+  readonly log: (federation: Sha256, size: number) => LogAnswer | undefined;
   /** Requests that one peer may make at once; the allowance refills within `LIMITS.requestRefill`. */
   readonly requests?: number;
+}
+
+/** What an aggregator says of its log. */
+export interface LogAnswer {
+  /** A signed note: see `protocol/checkpoint.ts`. */
+  readonly checkpoint: string;
+  readonly proof: readonly Uint8Array[];
 }
 
 export class FederationServer implements AsyncDisposable {
@@ -69,8 +86,8 @@ export class FederationServer implements AsyncDisposable {
     try {
       this.#allowance.use(from);
       const request = await frames.read(requestSchema, { what: 'request', wait: LIMITS.requestWait.value, signal });
-      const envelope = await within(LIMITS.replyWait.value, signal, (either) => this.#answer(request, from, either));
-      await frames.write({ t: 'reply', envelope }, { what: 'reply', wait: LIMITS.requestWait.value, signal });
+      const reply = await within(LIMITS.replyWait.value, signal, (either) => this.#answer(request, from, either));
+      await frames.write(reply, { what: 'reply', wait: LIMITS.requestWait.value, signal });
     } catch (error) {
       if (isPrefmeshError(error, 'STREAM_CUT') || isPrefmeshError(error, 'PEER_SILENT'))
         return frames.abort(error.code);
@@ -80,14 +97,25 @@ export class FederationServer implements AsyncDisposable {
     await frames.close({ wait: LIMITS.requestWait.value, signal });
   }
 
-  async #answer(request: FederationRequest, from: ParticipantId, signal: AbortSignal): Promise<Uint8Array> {
+  async #answer(request: FederationRequest, from: ParticipantId, signal: AbortSignal): Promise<FederationReply> {
+    if (request.t === 'message') {
+      return { t: 'reply', envelope: await this.#init.onMessage(request.envelope, from, { signal }) };
+    }
+    const { federation } = request;
+    const envelope = await this.#init.manifest(federation);
+    if (envelope === undefined) throw new PrefmeshError('FEDERATION_UNKNOWN', { federation });
     switch (request.t) {
-      case 'message':
-        return this.#init.onMessage(request.envelope, from, { signal });
-      case 'manifest': {
-        const manifest = await this.#init.manifest(request.federation);
-        if (manifest === undefined) throw new PrefmeshError('FEDERATION_UNKNOWN', { federation: request.federation });
-        return manifest;
+      case 'manifest':
+        return { t: 'reply', envelope };
+      case 'evidence': {
+        const envelopes = this.#init.evidence(federation, request.round);
+        if (envelopes === undefined) throw new PrefmeshError('ROUND_NOT_PUBLISHED', { round: request.round });
+        return { t: 'evidence', envelopes: [...envelopes] };
+      }
+      case 'log': {
+        const answer = this.#init.log(federation, request.size);
+        if (answer === undefined) throw new PrefmeshError('LOG_TOO_SHORT', { size: request.size });
+        return { t: 'log', checkpoint: answer.checkpoint, proof: [...answer.proof] };
       }
     }
   }

@@ -6,6 +6,8 @@ import { startHost } from './hosts.ts';
 const host = await startHost({ role: 'aggregator' });
 await FederationServer.start(host, {
   manifest: () => Buffer.from('still here'),
+  evidence: () => undefined,
+  log: () => undefined,
   onMessage: () => Promise.reject(new Error('not asked here')),
 });
 process.stdout.write(`${host.addresses[0]}\n`);

@@ -14,6 +14,8 @@ const FEDERATION = sha256(MANIFEST);
 async function serveManifest(host: Host, manifest: Uint8Array): Promise<FederationServer> {
   return FederationServer.start(host, {
     manifest: () => manifest,
+    evidence: () => undefined,
+    log: () => undefined,
     onMessage: () => Promise.reject(new Error('not asked here')),
   });
 }

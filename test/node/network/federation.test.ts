@@ -7,12 +7,14 @@ import { isRefusal } from '../../../node/network/refusal.ts';
 import { encode } from '../../../protocol/codec.ts';
 import { PrefmeshError } from '../../../protocol/errors.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
-import { sha256 } from '../../../protocol/names.ts';
+import { roundNumber, sha256 } from '../../../protocol/names.ts';
 import { frame, refusalTo } from './garbage.ts';
 import { startHost, startPair } from './hosts.ts';
 
 const ECHO: FederationServerInit = {
   manifest: () => undefined,
+  evidence: () => undefined,
+  log: () => undefined,
   onMessage: async (envelope) => Buffer.concat([Buffer.from('heard: '), envelope]),
 };
 
@@ -32,6 +34,32 @@ describe('the federation protocol', () => {
     const answer = await client.request(pair.first.id, envelope);
     assert.deepEqual(Buffer.from(answer), Buffer.from(envelope.toReversed()));
     assert.deepEqual(senders, [pair.second.id]);
+  });
+
+  it('carries the update messages of a round and the log, or says that there is none', async () => {
+    await using pair = await startPair();
+    const manifest = randomBytes(300);
+    const federation = sha256(manifest);
+    // As many messages as a round can list, each as long as one is.
+    const envelopes = Array.from({ length: LIMITS.participants.value }, () => randomBytes(900));
+    const proof = [randomBytes(32), randomBytes(32)];
+    await using _server = await FederationServer.start(pair.first, {
+      ...ECHO,
+      manifest: (asked) => (asked === federation ? manifest : undefined),
+      evidence: (_, round) => (round === 3 ? envelopes : undefined),
+      log: (_, size) => (size <= 5 ? { checkpoint: `note from ${size}`, proof } : undefined),
+    });
+    const client = new FederationClient(pair.second);
+    const sent = await client.evidence(pair.first.id, federation, roundNumber(3));
+    assert.deepEqual(sent.map(Buffer.from), envelopes);
+    const { checkpoint, proof: shown } = await client.log(pair.first.id, federation, 5);
+    assert.deepEqual([checkpoint, shown.map(Buffer.from)], ['note from 5', proof]);
+    const other = sha256(randomBytes(8));
+    await assert.rejects(client.evidence(pair.first.id, federation, roundNumber(4)), (error) =>
+      isRefusal(error, 'ROUND_NOT_PUBLISHED'),
+    );
+    await assert.rejects(client.log(pair.first.id, federation, 6), (error) => isRefusal(error, 'LOG_TOO_SHORT'));
+    await assert.rejects(client.log(pair.first.id, other, 0), (error) => isRefusal(error, 'FEDERATION_UNKNOWN'));
   });
 
   it('carries a manifest of the largest size to whoever knows its hash, and no other', async () => {
