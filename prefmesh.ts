@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   federation: async () => (await import('./aggregator/commands/federation.ts')).federationCommand(),
   aggregate: async () => (await import('./aggregator/commands/aggregate.ts')).aggregateCommand(),
   aggregator: async () => (await import('./aggregator/commands/aggregator.ts')).aggregatorCommand(),
+  verify: async () => (await import('./node/commands/verify.ts')).verifyCommand(),
   node: async () => (await import('./node/commands/node.ts')).nodeCommand(),
 };
 

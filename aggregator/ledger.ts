@@ -5,10 +5,12 @@
  * accepted, the invite that was used, the numbers of the messages that were taken), so that after any crash the
  * ledger shows one moment of the protocol and not a mixture of two.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Database } from '../node/storage/database.ts';
 import type { Migration } from '../node/storage/database.ts';
 import type { DataPaths } from '../node/storage/dataFolder.ts';
+import { PrefmeshError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
@@ -94,6 +96,17 @@ export class Ledger implements Disposable {
     if (known === undefined) {
       const state = JSON.stringify(initial());
       database.run('INSERT INTO federation (id, manifest, state) VALUES (?, ?, ?)', hash, bytes, state);
+    }
+    return new Ledger(database, hash);
+  }
+
+  /** Opens the ledger of a federation for looking into it. Throws FEDERATION_UNKNOWN, DATABASE_CORRUPT. */
+  static read(file: string, { hash }: OpenedManifest): Ledger {
+    if (!existsSync(file)) throw new PrefmeshError('FEDERATION_UNKNOWN', { federation: hash });
+    const database = Database.open(file, { migrations: MIGRATIONS, readOnly: true });
+    if (database.get('SELECT 1 FROM federation WHERE id = ?', hash) === undefined) {
+      database.close();
+      throw new PrefmeshError('FEDERATION_UNKNOWN', { federation: hash });
     }
     return new Ledger(database, hash);
   }

@@ -510,6 +510,27 @@ export const ERRORS = {
       'An aggregator signs how long its log of receipts is and what its Merkle root is. The log may only grow. Two ' +
       'signed checkpoints that cannot both be true prove that somebody was told another history.',
   },
+  ADAPTER_NOT_PUBLISHED: {
+    exit: 5,
+    what: 'the adapter in {adapter} is that of none of the {rounds} published rounds',
+    fix: 'check that the audit folder is of the federation the adapter comes from, and that nobody changed the adapter',
+    explain:
+      'An adapter of a federation is, number for number, what the blob named in a receipt says. One number changed is ' +
+      'another adapter, and nobody has vouched for it.',
+  },
+  VERIFICATION_FAILED: {
+    exit: 5,
+    what: '{where} is not what it says ({code}): {problem}',
+    fix: 'do not use what comes after it; the paragraph on {code} says what it means',
+    explain:
+      'The first thing that is wrong is named. What hangs on it proves nothing, so nothing after it was checked.',
+  },
+  NOTHING_TO_VERIFY: {
+    exit: 2,
+    what: '{target} is no audit folder, no receipt in one, and no adapter',
+    fix: 'give the folder that `prefmesh aggregator export` wrote, a file of its receipts, or an adapter with --audit',
+    explain: 'What can be verified needs the manifest, the receipts and the blobs to check it by.',
+  },
   LOG_TOO_SHORT: {
     exit: 5,
     what: 'the log has fewer than {size} receipts',

@@ -14,9 +14,13 @@ import { readFederationFile } from '../../node/participant/federationFile.ts';
 import { bytesText } from '../../node/participant/consent.ts';
 import { Aggregator } from '../aggregator.ts';
 import type { AggregatorEvent } from '../events.ts';
+import { exportAudit } from '../exportAudit.ts';
 
 export function aggregatorCommand(): Command {
-  const command = new Command('aggregator').description('Run the rounds of a federation.').addCommand(startCommand());
+  const command = new Command('aggregator')
+    .description('Run the rounds of a federation.')
+    .addCommand(startCommand())
+    .addCommand(exportCommand());
   return addExample(command, 'prefmesh aggregator start --help');
 }
 
@@ -51,6 +55,32 @@ function startCommand(): Command {
     'prefmesh aggregator start --federation our-notes.federation --evaluation-pairs eval.jsonl \\',
     '  --root-pairs root.jsonl --network internet --listen /ip4/0.0.0.0/tcp/4001',
   );
+}
+
+interface ExportOptions extends CommonOptions {
+  readonly federation: string;
+  readonly out: string;
+}
+
+function exportCommand(): Command {
+  const command = new Command('export')
+    .description('Write all that anyone needs to check the federation: manifest, receipts, updates, checkpoint.')
+    .requiredOption('--federation <file>', 'the federation file')
+    .requiredOption('--out <folder>', 'where it goes; again adds what is new')
+    .action((options: ExportOptions) => exportFederation(options));
+  addCommonOptions(command);
+  return addExample(command, 'prefmesh aggregator export --federation our-notes.federation --out audit');
+}
+
+async function exportFederation(options: ExportOptions): Promise<void> {
+  const output = new Output(options);
+  const federation = await readFederationFile(options.federation);
+  const { rounds, updates, blobs, missing } = await exportAudit(options.home, federation, options.out);
+  output.json({ federation: federation.hash, rounds, updates, blobs, missing, out: options.out });
+  output.human(
+    `${rounds} rounds with ${updates} updates written to ${options.out}; next: prefmesh verify ${options.out}`,
+  );
+  for (const hash of missing) output.human(`  no longer here: blob ${hash}`);
 }
 
 async function start(options: StartOptions): Promise<void> {

@@ -1,0 +1,166 @@
+/**
+ * Checking a federation from files: every signature, every hash, every aggregate, and that the rounds are one history.
+ *
+ * Rounds are checked one after the other, in a thread of their own where they are large, so memory does not grow with
+ * their number. The first thing that is wrong ends it: what comes after a false round proves nothing.
+ */
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openCheckpoint } from '../../protocol/checkpoint.ts';
+import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { OpenedManifest } from '../../protocol/manifest.ts';
+import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts';
+import { openReceipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt } from '../../protocol/receipt.ts';
+import { readFederationFile } from '../participant/federationFile.ts';
+import { verifyRound } from '../participant/roundVerification.ts';
+import { auditedRounds, auditPaths, readAuditFile, readUpdateMessages, receiptName } from './auditFolder.ts';
+import type { AuditPaths } from './auditFolder.ts';
+
+export interface VerificationReport {
+  readonly ok: boolean;
+  /** How many of each were found right; `log`: links from receipt to receipt, and the checkpoint. */
+  readonly checked: { signatures: number; hashes: number; aggregates: number; log: number };
+  readonly first_failure: { readonly code: ErrorCode; readonly round: number | null; readonly detail: string } | null;
+}
+
+export interface VerifyAuditOptions {
+  /** Where the blobs lie, if not in the folder itself. */
+  readonly blobs?: string | undefined;
+  /** Only this round, after the one before it. */
+  readonly round?: number | undefined;
+  readonly signal?: AbortSignal;
+  /** Told of each round that was found right. */
+  readonly onRound?: (receipt: OpenedReceipt) => void;
+}
+
+/** What the checks so far have found, and what has gone wrong. */
+export class VerificationTally {
+  readonly checked = { signatures: 0, hashes: 0, aggregates: 0, log: 0 };
+  #failure: VerificationReport['first_failure'] = null;
+
+  add(checked: Partial<VerificationReport['checked']>): void {
+    for (const [name, count] of Object.entries(checked)) this.checked[name as keyof typeof this.checked] += count;
+  }
+
+  fail({ code, message }: PrefmeshError, round: number | null): void {
+    this.#failure ??= { code, round, detail: message };
+  }
+
+  get failed(): boolean {
+    return this.#failure !== null;
+  }
+
+  get report(): VerificationReport {
+    return { ok: this.#failure === null, checked: this.checked, first_failure: this.#failure };
+  }
+}
+
+/**
+ * Checks an audit folder. Never throws for what is in it: the report says what is wrong.
+ *
+ * @throws FEDERATION_FILE_INVALID or FILE_MISSING where there is no manifest to check anything by; STORAGE_FAILED
+ */
+export async function verifyAudit(folder: string, options: VerifyAuditOptions = {}): Promise<VerificationReport> {
+  const paths = { ...auditPaths(folder), ...(options.blobs !== undefined && { blobs: options.blobs }) };
+  const federation = await readFederationFile(paths.federation);
+  const tally = new VerificationTally();
+  tally.add({ signatures: 1 });
+  const rounds = await auditedRounds(paths);
+  const leaves: Uint8Array[] = [];
+  let previous: OpenedReceipt | null = null;
+  for (const round of rounds) {
+    options.signal?.throwIfAborted();
+    if (options.round !== undefined && round > options.round) break;
+    const wanted = options.round === undefined || round === options.round;
+    const receipt = await verifyOne(round, previous, { paths, federation, tally, full: wanted }, options);
+    if (receipt === undefined) return tally.report;
+    leaves.push(leafHash(receipt.bytes));
+    previous = receipt;
+    if (wanted) options.onRound?.(receipt);
+  }
+  if (options.round !== undefined && previous?.content.round !== options.round) {
+    tally.fail(new PrefmeshError('ROUND_NOT_PUBLISHED', { round: options.round }), options.round);
+  }
+  if (options.round === undefined) await verifyCheckpoint(paths, federation, leaves, tally);
+  return tally.report;
+}
+
+interface RoundContext {
+  readonly paths: AuditPaths;
+  readonly federation: OpenedManifest;
+  readonly tally: VerificationTally;
+  /** Whether blobs and senders are checked too, or only the signature, the terms and the link. */
+  readonly full: boolean;
+}
+
+/** The receipt, if all of its round is right. */
+async function verifyOne(
+  round: number,
+  previous: OpenedReceipt | null,
+  { paths, federation, tally, full }: RoundContext,
+  { signal }: VerifyAuditOptions,
+): Promise<OpenedReceipt | undefined> {
+  try {
+    const bytes = await readAuditFile(join(paths.receipts, receiptName(round)), LIMITS.document.value);
+    const { content } = openReceipt(bytes);
+    const hashes = content.updates.map(({ envelope }) => envelope);
+    const { checked, failures, receipt } = await verifyRound(
+      {
+        receipt: bytes,
+        manifest: federation.bytes,
+        previous: previous?.bytes ?? null,
+        own: null,
+        blobs: full ? paths.blobs : null,
+        envelopes: full ? await readUpdateMessages(paths, hashes) : null,
+      },
+      full ? await sizeOf(content.updates.map(({ blob }) => join(paths.blobs, blob))) : 0,
+      signal,
+    );
+    tally.add(checked);
+    for (const failure of failures) tally.fail(failure, round);
+    return failures.length === 0 ? receipt! : undefined;
+  } catch (error) {
+    if (!isPrefmeshError(error)) throw error;
+    tally.fail(error, round);
+    return undefined;
+  }
+}
+
+/** The log's checkpoint must be of just these receipts, signed by an aggregator of the federation. */
+async function verifyCheckpoint(
+  { checkpoint }: AuditPaths,
+  federation: OpenedManifest,
+  leaves: readonly Uint8Array[],
+  tally: VerificationTally,
+): Promise<void> {
+  try {
+    const bytes = await readAuditFile(checkpoint, LIMITS.checkpoint.value);
+    const found = openCheckpoint(Buffer.from(bytes).toString('utf8'));
+    tally.add({ signatures: found.signatures.length });
+    const aggregators = federation.content.aggregators.map(({ id }) => id);
+    const signer = found.signatures.find((each) => each.seenAt === null && aggregators.includes(each.signer));
+    const sender = signer?.signer ?? found.signatures[0]?.signer ?? 'nobody';
+    if (found.federation !== federation.hash) {
+      throw new PrefmeshError('WRONG_FEDERATION', { sender, federation: found.federation });
+    }
+    if (signer === undefined) throw new PrefmeshError('WRONG_AGGREGATOR', { sender });
+    if (found.size !== leaves.length || !Buffer.from(found.root).equals(rootOfLeaves(leaves))) {
+      const problem = `its checkpoint is of ${found.size} receipts with another root than the ${leaves.length} here`;
+      throw new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
+    }
+    tally.add({ log: 1 });
+  } catch (error) {
+    if (!isPrefmeshError(error)) throw error;
+    tally.fail(error, null);
+  }
+}
+
+async function sizeOf(files: readonly string[]): Promise<number> {
+  let size = 0;
+  for (const file of files) if (existsSync(file)) size += (await stat(file)).size;
+  return size;
+}
