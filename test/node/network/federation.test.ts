@@ -51,9 +51,12 @@ describe('the federation protocol', () => {
     });
     const client = new FederationClient(pair.second);
     const sent = await client.evidence(pair.first.id, federation, roundNumber(3));
-    assert.deepEqual(sent.map(Buffer.from), envelopes);
+    assert.deepEqual(
+      sent.map((bytes) => Buffer.from(bytes)),
+      envelopes,
+    );
     const { checkpoint, proof: shown } = await client.log(pair.first.id, federation, 5);
-    assert.deepEqual([checkpoint, shown.map(Buffer.from)], ['note from 5', proof]);
+    assert.deepEqual([checkpoint, shown.map((bytes) => Buffer.from(bytes))], ['note from 5', proof]);
     const other = sha256(randomBytes(8));
     await assert.rejects(client.evidence(pair.first.id, federation, roundNumber(4)), (error) =>
       isRefusal(error, 'ROUND_NOT_PUBLISHED'),
