@@ -211,7 +211,7 @@ export const ERRORS = {
     what: '{file}: tensor {tensor}: {problem}',
     fix: 'fetch the file again; it is cut short, damaged or not safetensors',
     explain:
-      'A safetensors file breaks a rule of its format: the header is too long or not JSON, a tensor lies outside the file, overlaps another, has the wrong length for its shape, or is of a dtype that is not read. `(header)` stands for the tensor when the fault is in the header as a whole.',
+      'A safetensors file breaks a rule of its format: the header is too long or not JSON, a tensor lies outside the file, overlaps another, has the wrong length for its shape, or is of a dtype that is not read. `(header)` stands for the tensor when the fault is in the header as a whole, and `(index)` when it is in `model.safetensors.index.json`: that names a file outside the folder or one that is missing, or two of its shards hold the same tensor.',
   },
   TENSOR_MISSING: {
     exit: 3,

@@ -20,7 +20,8 @@ import { RandomStream } from '../../../node/training/randomStream.ts';
 import type { PrefmeshError } from '../../../protocol/errors.ts';
 import { assertClose } from './closeness.ts';
 import { feedsOf, graphCases, type GraphCase } from './graphCases.ts';
-import { checkOracle, ORACLE_CASES, type OracleTolerances } from './oracleAgreement.ts';
+import { ORACLE_CASES } from '../../oracle/oracleCase.ts';
+import { checkOracle, type OracleTolerances } from './oracleAgreement.ts';
 import { STORED, weightFile } from './weightFile.ts';
 
 export interface ExecutorUnderTest {

@@ -3,7 +3,6 @@
  * against an independent implementation in float64, and the gradient against the CPU's.
  */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Device } from '../../../node/engine/device.ts';
@@ -14,16 +13,8 @@ import { readPeftAdapter } from '../../../node/training/peft.ts';
 import { Policy, type TokenizedPair } from '../../../node/training/policy.ts';
 import { tokenizePairs } from '../../../node/training/tokenization.ts';
 import { trainAdapter } from '../../../node/training/trainer.ts';
-import type { OracleCase } from '../../oracle/oracleCase.ts';
+import { oracleFolder, type OracleCase } from '../../oracle/oracleCase.ts';
 import { relativeError } from './closeness.ts';
-
-const ROOT = 'test/oracle';
-
-/** Every case there is. */
-export const ORACLE_CASES: readonly string[] = readdirSync(ROOT, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map(({ name }) => name)
-  .sort();
 
 export interface OracleTolerances {
   /** Of log-probabilities, losses and gradient norms, relative. */
@@ -44,7 +35,7 @@ export async function checkOracle(
   tolerances: OracleTolerances,
   whole: boolean,
 ): Promise<void> {
-  const folder = join(ROOT, name);
+  const folder = oracleFolder(name);
   const expected = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as OracleCase;
   const checkpoint = await openCheckpoint(join(folder, 'model'));
   const tokenizer = await Tokenizer.open(checkpoint.folder);
