@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { readSafetensorsIndex, readTensor } from '../../node/model/safetensors.ts';
 import { withAlpha, type Adapter } from '../../node/training/adapter.ts';
 import { TARGET_MODULES, type AdapterVectorEntry } from '../../node/training/adapterVector.ts';
-import { ADAPTER_WEIGHTS, readAdapterConfig } from '../../node/training/peft.ts';
+import { ADAPTER_WEIGHTS } from '../../node/training/peft.ts';
+import { readAdapterConfig } from '../../node/training/peftConfig.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 
 const LORA_NAME = /\.layers\.(\d+)\..*?(\w+)\.lora_([AB])\.weight$/;

@@ -2,7 +2,7 @@
  * Combining PEFT adapters on disk exactly as a round would: as integers, by a round's rule, from a parent adapter.
  */
 import type { Adapter } from '../../node/training/adapter.ts';
-import { readAdapterConfig } from '../../node/training/peft.ts';
+import { readAdapterConfig } from '../../node/training/peftConfig.ts';
 import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
 import type { RuleName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';

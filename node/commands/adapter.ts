@@ -43,7 +43,17 @@ async function inspectFolder(folder: string, options: InspectOptions): Promise<v
     ['rank', `${facts.rank}, alpha ${facts.alpha}`],
     ['projections', `${facts.targets.join(', ')} of ${facts.layers} layers`],
     ['parameters', `${facts.parameters}, ${facts.dtypes.join(', ')}, ${facts.bytes} bytes`],
-    ['norm of the change', facts.norm.toPrecision(6)],
+    ['norm of the change', facts.finite ? facts.norm.toPrecision(6) : 'none: it holds numbers that are not finite'],
     ...(options.model === undefined ? [] : [['fits', options.model] as const]),
   ]);
+  if (facts.finite) {
+    const strongest = facts.modules.toSorted((a, b) => b.norm - a.norm).slice(0, STRONGEST);
+    output.table([['changed most', 'norm'], ...strongest.map(({ module, norm }) => [module, norm.toPrecision(4)])]);
+  }
+  const rows = facts.portability.map(({ program, loads, note }) => [program, loads ? 'yes' : 'no', note ?? '']);
+  for (const [program, loads, note] of rows)
+    output.human(`${program!.padEnd(10)} ${loads!.padEnd(4)} ${note}`.trimEnd());
 }
+
+/** Modules shown to people; with --json all are. */
+const STRONGEST = 5;

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { readSafetensorsIndex, readTensor, type TensorLocation } from '../model/safetensors.ts';
-import { ADAPTER_WEIGHTS, readAdapterConfig } from './peft.ts';
+import { adapterPortability, type Portability } from './adapterPortability.ts';
+import { ADAPTER_WEIGHTS, plainName } from './peft.ts';
+import { readAdapterConfig } from './peftConfig.ts';
 
 export interface AdapterInspection {
   readonly rank: number;
@@ -20,6 +22,12 @@ export interface AdapterInspection {
   readonly bytes: number;
   /** Frobenius norm of what the adapter adds to the base: of alpha / rank · B A, over all projections. */
   readonly norm: number;
+  /** Each adapted projection by its path, in the order of layers, and the norm of what it gets. */
+  readonly modules: readonly { readonly module: string; readonly norm: number }[];
+  /** Whether every number is finite; where not, norms are null in JSON. */
+  readonly finite: boolean;
+  /** Which programs load the folder as it stands. */
+  readonly portability: readonly Portability[];
   /** Identity of the base it was trained on, where the file says. */
   readonly base_sha256: string | null;
   /** Of the weight file. */
@@ -28,36 +36,49 @@ export interface AdapterInspection {
 
 /** @throws ADAPTER_INVALID, WEIGHTS_INVALID */
 export async function inspectAdapter(folder: string): Promise<AdapterInspection> {
-  const { rank, alpha } = await readAdapterConfig(folder);
+  const config = await readAdapterConfig(folder);
+  const { rank, alpha } = config;
   const file = join(folder, ADAPTER_WEIGHTS);
   const { tensors, metadata } = readSafetensorsIndex(file);
   const all = [...tensors.values()];
-  const targets = new Set<string>();
-  const layers = new Set<string>();
-  let squares = 0;
-  for (const a of all) {
-    const match = /\.layers\.(\d+)\..*?(\w+)\.lora_([AB])\.weight$/.exec(a.name);
+  const byPlainName = new Map(all.map((tensor) => [plainName(tensor.name), tensor]));
+  const found: {
+    readonly layer: number;
+    readonly target: string;
+    readonly module: string;
+    readonly squares: number;
+  }[] = [];
+  for (const [name, a] of byPlainName) {
+    const match = /\.(layers\.(\d+)\..*?(\w+))\.lora_([AB])\.weight$/.exec(name);
     if (match === null)
       throw new PrefmeshError('ADAPTER_INVALID', { file, part: a.name, problem: 'is no LoRA tensor of a layer' });
-    if (match[3] === 'B') continue;
-    layers.add(match[1]!);
-    targets.add(match[2]!);
-    const partner = a.name.replace('.lora_A.', '.lora_B.');
-    const b = tensors.get(partner);
+    if (match[4] === 'B') continue;
+    const partner = name.replace('.lora_A.', '.lora_B.');
+    const b = byPlainName.get(partner);
     if (b === undefined) throw new PrefmeshError('ADAPTER_INVALID', { file, part: partner, problem: 'is missing' });
-    squares += productSquares(a, b);
+    const squares = productSquares(a, b);
+    found.push({ layer: Number(match[2]), target: match[3]!, module: match[1]!, squares });
   }
+  found.sort((a, b) => a.layer - b.layer || (a.module < b.module ? -1 : 1));
+  const scale = alpha / rank;
+  const squares = found.reduce((sum, each) => sum + each.squares, 0);
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
   return {
     rank,
     alpha,
-    targets: [...targets],
-    layers: layers.size,
+    targets: [...new Set(found.map(({ target }) => target))],
+    layers: new Set(found.map(({ layer }) => layer)).size,
     parameters: all.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0),
     dtypes: [...new Set(all.map(({ dtype }) => dtype))].sort(),
     bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
-    norm: (alpha / rank) * Math.sqrt(squares),
+    norm: scale * Math.sqrt(squares),
+    modules: found.map(({ module, squares: own }) => ({ module, norm: scale * Math.sqrt(own) })),
+    finite: all.every((tensor) => readTensor(tensor).every(Number.isFinite)),
+    portability: adapterPortability(
+      config,
+      all.map(({ name }) => name).every((name) => name === plainName(name)),
+    ),
     base_sha256: metadata.base_sha256 ?? null,
     sha256: hash.digest('hex'),
   };

@@ -8,10 +8,9 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { fileSize, readJsonFile } from '../model/jsonFile.ts';
+import { fileSize } from '../model/jsonFile.ts';
 import {
   readSafetensorsIndex,
   readTensor,
@@ -21,84 +20,74 @@ import {
 } from '../model/safetensors.ts';
 import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
 import { withAlpha, type Adapter } from './adapter.ts';
+import { ADAPTER_CONFIG, readAdapterConfig } from './peftConfig.ts';
 import { adapterVectorLength, adapterVectorTable, projectionPath, TARGET_MODULES } from './adapterVector.ts';
 
-export const ADAPTER_CONFIG = 'adapter_config.json';
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 const BASE_HASH_KEY = 'base_sha256';
 const BASE_QUANTIZATION_KEY = 'base_quantization';
 
-const configSchema = z.looseObject({
-  peft_type: z.literal('LORA'),
-  r: z.int().positive().default(8),
-  lora_alpha: z.number().positive().default(8),
-  use_rslora: z.boolean().nullish(),
-});
-
-/** Fields that would change what the adapter computes, and the values under which they do not. */
-const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
-  use_dora: (value) => value === false,
-  fan_in_fan_out: (value) => value === false,
-  lora_bias: (value) => value === false,
-  bias: (value) => value === 'none',
-  rank_pattern: isEmpty,
-  alpha_pattern: isEmpty,
-  modules_to_save: isEmpty,
-  layer_replication: isEmpty,
-};
-
 /**
  * Reads a PEFT folder for a model. F32, F16 and BF16 tensors are taken; rank-stabilised scaling (alpha / √r) is
- * turned into the alpha that has the same effect.
+ * turned into the alpha that has the same effect. Where the folder adapts some layers only, the others are zero.
  *
  * @throws ADAPTER_INVALID naming the file and the field or tensor; WEIGHTS_INVALID
  */
 export async function readPeftAdapter(folder: string, config: ModelConfig): Promise<Adapter> {
-  const { rank, alpha } = await readAdapterConfig(folder);
+  const { rank, alpha, mayLeaveOut } = await readAdapterConfig(folder);
   const file = join(folder, ADAPTER_WEIGHTS);
-  if ((await fileSize(file)) === undefined) throw invalid(file, '(file)', 'is missing');
+  await refuseMissing(folder, file);
   const { tensors, metadata } = readSafetensorsIndex(file);
+  const left = new Map<string, TensorLocation>();
+  for (const [name, tensor] of tensors) {
+    if (left.has(plainName(name))) throw invalid(file, name, 'occurs twice, once for another adapter name');
+    left.set(plainName(name), tensor);
+  }
 
   const targets = TARGET_MODULES.filter((target) =>
-    [...tensors.keys()].some((name) => name.includes(`.${projectionPath(target)}.lora_`)),
+    [...left.keys()].some((name) => name.includes(`.${projectionPath(target)}.lora_`)),
   );
   if (targets.length === 0) throw invalid(file, '(all)', 'holds no LoRA tensor of a projection of this model family');
   const table = adapterVectorTable(config, { rank, targets });
   const vector = new Float32Array(adapterVectorLength(table));
-  const left = new Map(tensors);
-  for (const { name, shape, offset } of table) {
+  const present = new Set(left.keys());
+  for (const { name, shape, offset, layer } of table) {
     const tensor = left.get(name);
-    if (tensor === undefined) throw invalid(file, name, 'is missing');
+    if (tensor === undefined) {
+      if (mayLeaveOut(layer) && !present.has(partnerName(name))) continue;
+      throw invalid(file, name, 'is missing');
+    }
     vector.set(readOf(tensor, shape), offset);
     left.delete(name);
   }
-  const [extra] = left.keys();
-  if (extra !== undefined) throw invalid(file, extra, 'has no place in this model');
+  const [extra] = left.values();
+  if (extra !== undefined) throw invalid(file, extra.name, 'has no place in this model');
   const [scheme, sha256] = (metadata[BASE_QUANTIZATION_KEY] ?? '').split(' ') as [string, string?];
   const baseQuantization = sha256 === undefined ? null : { scheme, sha256 };
   return { rank, alpha, targets, vector, table, baseHash: metadata[BASE_HASH_KEY] ?? null, baseQuantization };
 }
 
 /**
- * Rank and alpha of a PEFT folder, once everything else in its configuration is known to be plain LoRA.
- *
- * @throws ADAPTER_INVALID naming the field
+ * The key as PEFT saves it, of one that still has the adapter's name in it (`lora_A.default.weight`, from a state
+ * dictionary saved without PEFT) or lacks the wrapper's prefix.
  */
-export async function readAdapterConfig(folder: string): Promise<{ rank: number; alpha: number }> {
-  const file = join(folder, ADAPTER_CONFIG);
-  const read = await readJsonFile(file, (problem, cause) => invalid(file, '(file)', problem, cause));
-  if (!read.found) throw invalid(file, '(file)', 'is missing');
-  const parsed = configSchema.safeParse(read.json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw invalid(file, issue?.path.join('.') || '(root)', issue?.message ?? 'is invalid');
-  }
-  for (const [field, isNeutral] of Object.entries(NEUTRAL)) {
-    const value = parsed.data[field];
-    if (value != null && !isNeutral(value)) throw invalid(file, field, 'is set, which is not supported');
-  }
-  const { r: rank, lora_alpha: alpha, use_rslora: rankStabilised } = parsed.data;
-  return { rank, alpha: rankStabilised ? alpha * Math.sqrt(rank) : alpha };
+export function plainName(name: string): string {
+  const bare = name.replace(/^(base_model\.model\.)?model\.(?=layers\.)/, '');
+  const [, path, factor] = /^(layers\.\d+\..+\.lora_)([AB])(?:\.\w+)?\.weight$/.exec(bare) ?? [];
+  return path === undefined ? name : `base_model.model.model.${path}${factor}.weight`;
+}
+
+function partnerName(name: string): string {
+  return name.replace(/lora_[AB]/, (factor) => (factor === 'lora_A' ? 'lora_B' : 'lora_A'));
+}
+
+async function refuseMissing(folder: string, file: string): Promise<void> {
+  if ((await fileSize(file)) !== undefined) return;
+  const pickled = (await fileSize(join(folder, 'adapter_model.bin'))) !== undefined;
+  const problem = pickled
+    ? 'is missing; adapter_model.bin is not read, for a pickle can run code: save it with safe_serialization=True'
+    : 'is missing';
+  throw invalid(file, '(file)', problem);
 }
 
 function readOf(tensor: TensorLocation, [rows, columns]: readonly [number, number]): Float32Array {
@@ -195,10 +184,6 @@ function modelCard(adapter: Adapter, { baseModel, card = {} }: WriteAdapterOptio
     ...rows,
     '',
   ].join('\n');
-}
-
-function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 
 function invalid(file: string, part: string, problem: string, cause?: unknown): PrefmeshError {

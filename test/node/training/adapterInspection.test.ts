@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../../node/model/checkpoint.ts';
 import { initialAdapter } from '../../../node/training/adapter.ts';
+import { adapterPortability } from '../../../node/training/adapterPortability.ts';
 import { inspectAdapter } from '../../../node/training/adapterInspection.ts';
 import { readPeftAdapter, writePeftAdapter } from '../../../node/training/peft.ts';
 
 describe('adapter inspection', () => {
   it('tells rank, projections and size of a folder made elsewhere', async () => {
-    const { sha256, norm, ...facts } = await inspectAdapter('test/oracle/llama/adapter');
+    const { sha256, norm, modules, portability, ...facts } = await inspectAdapter('test/oracle/llama/adapter');
     assert.deepEqual(facts, {
       rank: 4,
       alpha: 8,
@@ -18,11 +19,41 @@ describe('adapter inspection', () => {
       parameters: 1792,
       dtypes: ['F32'],
       bytes: 7168,
+      finite: true,
       base_sha256: null,
     });
     assert.deepEqual([...facts.targets].sort(), ['k_proj', 'o_proj', 'q_proj', 'v_proj']);
     assert.match(sha256, /^[0-9a-f]{64}$/);
     assert.ok(norm > 0);
+    assert.deepEqual(
+      modules.map(({ module }) => module),
+      [0, 1].flatMap((layer) => ['k', 'o', 'q', 'v'].map((name) => `layers.${layer}.self_attn.${name}_proj`)),
+    );
+    const squares = modules.reduce((sum, module) => sum + module.norm ** 2, 0);
+    assert.ok(Math.abs(Math.sqrt(squares) / norm - 1) < 1e-12);
+    assert.deepEqual(
+      portability.filter(({ loads }) => loads).map(({ program }) => program),
+      ['PEFT', 'vLLM', 'llama.cpp', 'Ollama'],
+    );
+  });
+
+  it('tells which programs would load another folder wrongly, or not at all', () => {
+    const plain = { rank: 4, alpha: 8, givenAlpha: 8, rankStabilised: false, mayLeaveOut: () => false };
+    const loads = (config: object, plainKeys = true) =>
+      adapterPortability({ ...plain, ...config }, plainKeys).flatMap((each) => (each.loads ? [each.program] : []));
+    assert.deepEqual(loads({ rankStabilised: true }), ['PEFT', 'vLLM']);
+    assert.deepEqual(loads({ givenAlpha: 2.5 }), ['PEFT', 'vLLM', 'llama.cpp']);
+    assert.deepEqual(loads({}, false), []);
+    assert.match(adapterPortability({ ...plain, rank: 64 }, true)[1]!.note!, /--max-lora-rank 64/);
+  });
+
+  it('tells a folder whose numbers are not finite', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-inspect-'));
+    const { config } = await openCheckpoint('test/oracle/llama/model');
+    const adapter = initialAdapter(config, { rank: 2, targets: ['up_proj'] }, 8, 0);
+    adapter.vector[3] = NaN;
+    await writePeftAdapter(folder.path, adapter, { baseModel: 'tiny' });
+    assert.equal((await inspectAdapter(folder.path)).finite, false);
   });
 
   it('measures the change as a whole, scale and both factors', async () => {

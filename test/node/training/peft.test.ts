@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { cp, mkdtempDisposable, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openCheckpoint } from '../../../node/model/checkpoint.ts';
+import { openCheckpoint, type Checkpoint } from '../../../node/model/checkpoint.ts';
 import {
   readSafetensorsIndex,
   readTensor,
@@ -12,6 +13,7 @@ import {
 import { factorRanges, initialAdapter, type Adapter } from '../../../node/training/adapter.ts';
 import { TARGET_MODULES } from '../../../node/training/adapterVector.ts';
 import { readPeftAdapter, writePeftAdapter } from '../../../node/training/peft.ts';
+import { Policy } from '../../../node/training/policy.ts';
 
 const llama = await openCheckpoint('test/oracle/llama/model');
 const qwen2 = await openCheckpoint('test/oracle/qwen2/model');
@@ -134,11 +136,144 @@ describe('PEFT folder', () => {
     modules_to_save: ['lm_head'],
     peft_type: 'IA3',
     r: 0,
+    use_qalora: true,
+    lora_bias: true,
+    init_lora_weights: 'pissa',
+    trainable_token_indices: [3],
+    target_parameters: ['mlp.experts.down_proj'],
+    layer_replication: [[0, 2]],
+    alora_invocation_tokens: [1],
   })) {
     it(`is refused when ${field} asks for something else than plain LoRA`, async () => {
       await assert.rejects(readChanged({ [field]: value }), faultOf(field));
     });
   }
+
+  it('is read with an alpha that is not whole and fields that change nothing', async () => {
+    const harmless = {
+      init_lora_weights: 'gaussian',
+      rank_pattern: {},
+      modules_to_save: null,
+      eva_config: {},
+      lora_bias: false,
+    };
+    assert.equal((await readChanged({ lora_alpha: 12.5, ...harmless })).alpha, 12.5);
+    for (const targets of ['all-linear', String.raw`.*\.self_attn\..*_proj`, ['q_proj']]) {
+      assert.equal(
+        (await readChanged({ target_modules: targets })).targets.length,
+        4,
+        'the tensors say what is adapted',
+      );
+    }
+  });
+
+  it('is read under keys that still have the name of the adapter in them, or lack the prefix', async () => {
+    const plain = await readPeftAdapter('test/oracle/llama/adapter', llama.config);
+    const renamed = (change: (name: string) => string) =>
+      readChanged({}, (all) => all.map((tensor) => ({ ...tensor, name: change(tensor.name) })));
+    assert.deepEqual(await renamed((name) => name.replace('.weight', '.default.weight')), plain);
+    assert.deepEqual(await renamed((name) => name.replace('base_model.model.', '')), plain);
+    const twice = (all: NamedTensor[]) => [...all, { ...all[0]!, name: all[0]!.name.replace('.weight', '.b.weight') }];
+    await assert.rejects(readChanged({}, twice), { code: 'ADAPTER_INVALID', message: /occurs twice/ });
+  });
+
+  for (const dtype of ['F16', 'BF16'] as const) {
+    it(`comes back from ${dtype} as the nearest values`, async () => {
+      await using folder = await temporary();
+      const adapter = await readPeftAdapter('test/oracle/llama/adapter', llama.config);
+      await writePeftAdapter(folder.path, adapter, { baseModel: 'tiny', dtype });
+      const read = await readPeftAdapter(folder.path, llama.config);
+      const { tensors } = readSafetensorsIndex(join(folder.path, 'adapter_model.safetensors'));
+      assert.deepEqual(new Set([...tensors.values()].map((tensor) => tensor.dtype)), new Set([dtype]));
+      const relative = dtype === 'F16' ? 2 ** -11 : 2 ** -8;
+      for (const { start, end } of factorRanges(adapter.table, 'A')) {
+        for (let i = start; i < end; i++) {
+          const [before, after] = [adapter.vector[i]!, read.vector[i]!];
+          assert.ok(Math.abs(after - before) <= relative * Math.abs(before) + 1e-7, `${before} became ${after}`);
+        }
+      }
+    });
+  }
+
+  it('leaves layers alone that its configuration leaves out, and only those', async () => {
+    const firstOnly = (all: NamedTensor[]) => all.filter(({ name }) => name.includes('layers.0.'));
+    const plain = await readPeftAdapter('test/oracle/llama/adapter', llama.config);
+    for (const config of [{ layers_to_transform: [0] }, { layers_to_transform: 0 }, { target_modules: '.*0.*proj' }]) {
+      const adapter = await readChanged(config, firstOnly);
+      for (const { layer, offset, shape } of adapter.table) {
+        const range = [offset, offset + shape[0] * shape[1]] as const;
+        const expected = layer === 0 ? plain.vector.slice(...range) : new Float32Array(range[1] - range[0]);
+        assert.deepEqual(adapter.vector.slice(...range), expected);
+      }
+    }
+    const missing = faultOf('base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight');
+    await assert.rejects(readChanged({}, firstOnly), missing);
+    await assert.rejects(readChanged({ layers_to_transform: [1] }, firstOnly), missing);
+    const half = (all: NamedTensor[]) =>
+      all.filter(({ name }) => !name.endsWith('layers.1.self_attn.q_proj.lora_A.weight'));
+    await assert.rejects(readChanged({ layers_to_transform: [0] }, half), missing);
+  });
+
+  it('is written under the keys and in the shapes of PEFT, with the metadata that its loader asks for', async () => {
+    await using folder = await temporary();
+    await writePeftAdapter(folder.path, initialAdapter(llama.config, { rank: 3, targets: TARGET_MODULES }, 6, 0), {
+      baseModel: 'tiny',
+    });
+    const { tensors, metadata } = readSafetensorsIndex(join(folder.path, 'adapter_model.safetensors'));
+    assert.equal(metadata.format, 'pt');
+    const expected: Record<string, number[]> = {};
+    for (const layer of [0, 1]) {
+      for (const [path, out, width] of [
+        ['self_attn.q_proj', 32, 32],
+        ['self_attn.k_proj', 16, 32],
+        ['self_attn.v_proj', 16, 32],
+        ['self_attn.o_proj', 32, 32],
+        ['mlp.gate_proj', 64, 32],
+        ['mlp.up_proj', 64, 32],
+        ['mlp.down_proj', 32, 64],
+      ] as const) {
+        expected[`base_model.model.model.layers.${layer}.${path}.lora_A.weight`] = [3, width];
+        expected[`base_model.model.model.layers.${layer}.${path}.lora_B.weight`] = [out, 3];
+      }
+    }
+    assert.deepEqual(Object.fromEntries([...tensors].map(([name, { shape }]) => [name, [...shape]])), expected);
+  });
+
+  it('means to numpy what it means here, as it came and as it is written', async function () {
+    const python: string | undefined = ['/usr/bin/python3', 'python3'].find(
+      (name) => spawnSync(name, ['-c', 'import numpy']).status === 0,
+    );
+    if (python === undefined) {
+      this.test!.title += ' (no python3 with numpy)';
+      return this.skip();
+    }
+    await using folder = await temporary();
+    const adapter = await readPeftAdapter('test/oracle/qwen2/adapter', qwen2.config);
+    const written = join(folder.path, 'written');
+    await writePeftAdapter(written, adapter, { baseModel: 'tiny' });
+    const sequences = [{ id: 'a', prompt: [1, 2, 3], chosen: [50, 60, 70, 256], rejected: [65, 66, 256] }];
+    const scale = adapter.alpha / adapter.rank;
+    const scored = async (checkpoint: Checkpoint, vector: Float32Array | null) => {
+      await using policy = await Policy.open({ checkpoint, layout: adapter, scale, threads: 1 });
+      const { chosen, rejected } = await policy.logProbs(sequences, vector);
+      return [chosen[0]!, rejected[0]!];
+    };
+    const ours = await scored(qwen2, adapter.vector);
+    for (const source of ['test/oracle/qwen2/adapter', written]) {
+      const merged = join(folder.path, 'merged');
+      await cp(qwen2.folder, merged, { recursive: true });
+      const script = join(import.meta.dirname, 'merge-adapter.py');
+      const outcome: SpawnSyncReturns<string> = spawnSync(python, [script, qwen2.folder, source, merged], {
+        encoding: 'utf8',
+      });
+      assert.equal(outcome.status, 0, outcome.stderr);
+      const theirs = await scored(await openCheckpoint(merged), null);
+      for (const [i, value] of theirs.entries()) {
+        assert.ok(Math.abs(value - ours[i]!) < 1e-4, `${source}: ${value} is not ${ours[i]}`);
+      }
+    }
+    assert.ok(Math.abs((await scored(qwen2, null))[0]! - ours[0]!) > 0.01, 'the adapter changes something');
+  });
 
   it('is refused when a tensor is missing, extra, misshapen or not finite', async () => {
     const name = 'base_model.model.model.layers.1.self_attn.o_proj.lora_B.weight';
@@ -177,5 +312,7 @@ describe('PEFT folder', () => {
     await cp('test/oracle/llama/adapter', folder.path, { recursive: true });
     await rm(join(folder.path, 'adapter_model.safetensors'));
     await assert.rejects(readPeftAdapter(folder.path, llama.config), faultOf('(file)'));
+    await writeFile(join(folder.path, 'adapter_model.bin'), '');
+    await assert.rejects(readPeftAdapter(folder.path, llama.config), { message: /a pickle can run code/ });
   });
 });
