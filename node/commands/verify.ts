@@ -9,7 +9,7 @@ import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import { auditPaths } from '../audit/auditFolder.ts';
 import { verifyAdapter } from '../audit/verifyAdapter.ts';
 import { verifyAudit, type VerificationReport } from '../audit/verifyAudit.ts';
-import { ADAPTER_CONFIG } from '../training/peft.ts';
+import { ADAPTER_CONFIG } from '../training/peftConfig.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
