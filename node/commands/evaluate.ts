@@ -10,14 +10,16 @@ import type { Judge } from '../evaluation/judges/judge.ts';
 import { preferenceFigures, type PreferenceFigures } from '../evaluation/preferenceAccuracy.ts';
 import { type ScoredPairs, scorePairs } from '../evaluation/scoring.ts';
 import { winRate, type WinRate } from '../evaluation/winRate.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
 import type { PreferencePair } from '../preferences/pairs.ts';
 import { readPrompts } from '../preferences/prompts.ts';
 import type { Adapter } from '../training/adapter.ts';
+import { pairCounts } from '../training/pairCounts.ts';
 import { Policy, type TokenizedPair } from '../training/policy.ts';
 import { chooseDevice } from './device.ts';
 import { addJudgeOptions, chooseJudge, type JudgeOptions } from './judge.ts';
 import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
-import { engineSettings, type ModelInput, openAdapter, openModel, openPairs } from './modelInput.ts';
+import { engineSettings, type ModelInput, openAdapter, openModel, openPairs, type PairsInput } from './modelInput.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';
@@ -73,11 +75,11 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   const baseline = options.baseline === 'base' ? null : await open(options.baseline);
   const tokenized = await openPairs(options.pairs, model, options.maxLength, output);
   if (tokenized.pairs.length === 0) {
-    throw new PrefmeshError('PAIRS_NONE', { file: options.pairs, problem: 'no pair fits into --max-length' });
+    throw new PrefmeshError('PAIRS_NONE', { file: options.pairs, problem: 'no pair of it can be scored' });
   }
   const prompts =
     options.prompts === undefined
-      ? [...new Set(tokenized.read.map(({ prompt }) => prompt))]
+      ? promptsOf(tokenized, model.tokenizer)
       : await readPrompts(options.prompts, { template: model.template });
   const asked = prompts.slice(0, options.maxPrompts);
 
@@ -96,7 +98,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     win_rate: rate,
     distinct_2: distinct,
     device: await chooseDevice(options, output),
-    pairs: { scored: tokenized.pairs.length, dropped: tokenized.dropped.length, cut: tokenized.cut.length },
+    pairs: countsOf(tokenized),
     prompts: asked.length,
     judge: judge === null ? null : { name: judge.name, description: judge.description },
   });
@@ -157,6 +159,20 @@ async function judgeAnswers(
   });
   progress.end();
   return rate;
+}
+
+/** The different prompts of the pairs, in their order; a prompt without text of its own is decoded from its tokens. */
+function promptsOf({ read, pairs }: PairsInput, tokenizer: Tokenizer): string[] {
+  const idsOf = new Map(pairs.map(({ id, prompt }) => [id, prompt]));
+  const texts = read.map(({ id, prompt }) => {
+    return prompt ?? tokenizer.decode(idsOf.get(id) ?? [], { skipSpecialTokens: false });
+  });
+  return [...new Set(texts.filter((text) => text !== ''))];
+}
+
+function countsOf(tokenized: PairsInput) {
+  const { used, dropped, droppedFor, cut, apart, atAnswerText } = pairCounts(tokenized);
+  return { scored: used, dropped, dropped_for: droppedFor, cut, apart, at_answer_text: atAnswerText };
 }
 
 /** The value of a metadata key for each scored pair; `none` where a pair has no such value. */

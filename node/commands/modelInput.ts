@@ -9,6 +9,7 @@ import { readPairs, type PreferencePair } from '../preferences/pairs.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { checkAdapterBase, type Adapter } from '../training/adapter.ts';
 import { readPeftAdapter } from '../training/peft.ts';
+import { countNotes, pairCounts } from '../training/pairCounts.ts';
 import { tokenizePairs, type TokenizedPairs } from '../training/tokenization.ts';
 import { chooseDevice } from './device.ts';
 import type { CommonOptions } from './options.ts';
@@ -49,7 +50,7 @@ export interface PairsInput extends TokenizedPairs {
   readonly maxLength: number;
 }
 
-/** Reads a pairs file and tokenises it, saying how many pairs do not fit. */
+/** Reads a pairs file and tokenises it, saying what became of pairs that do not fit as they are. */
 export async function openPairs(
   file: string,
   { checkpoint, tokenizer, template }: ModelInput,
@@ -59,10 +60,7 @@ export async function openPairs(
   const read = await readPairs(file, { template });
   const maxLength = Math.min(askedLength, checkpoint.config.maxPositions);
   const tokenized = tokenizePairs(tokenizer, read, { maxLength });
-  const { dropped, cut } = tokenized;
-  if (dropped.length > 0)
-    output.human(`note: ${dropped.length} pairs left out, their prompts fill ${maxLength} tokens`);
-  if (cut.length > 0) output.human(`note: ${cut.length} pairs have an answer cut at ${maxLength} tokens`);
+  for (const note of countNotes(pairCounts(tokenized), maxLength)) output.human(`note: ${note}`);
   return { ...tokenized, read, maxLength };
 }
 

@@ -37,7 +37,7 @@ export function scoreCommand(): Command {
   return addExample(command, 'prefmesh score --model embedded --adapter adapter --pairs pairs.jsonl --json');
 }
 
-/** A pair that does not fit the length has a line too, with null for every figure and `dropped`. */
+/** A pair that cannot be scored has a line too, with null for every figure, `dropped` and the `reason`. */
 const UNSCORED = { chosen: null, rejected: null, refChosen: null, refRejected: null, dropped: true } as const;
 
 async function score(options: ScoreOptions): Promise<void> {
@@ -45,7 +45,7 @@ async function score(options: ScoreOptions): Promise<void> {
   const model = await atPrecision(await openModel(options.model, options.home), options, output);
   const { checkpoint } = model;
   const adapter = options.adapter === undefined ? NO_ADAPTER : await openAdapter(options.adapter, checkpoint, output);
-  const { read, pairs, cut } = await openPairs(options.pairs, model, options.maxLength, output);
+  const { read, pairs, dropped, cut } = await openPairs(options.pairs, model, options.maxLength, output);
 
   const settings = await engineSettings(options, output);
   const { rank, alpha, targets, vector } = adapter;
@@ -62,11 +62,12 @@ async function score(options: ScoreOptions): Promise<void> {
 
   const indexOf = new Map(pairs.map(({ id }, index) => [id, index]));
   const wasCut = new Set(cut);
+  const reasonOf = new Map(dropped.map(({ id, reason }) => [id, reason]));
   const rows = [['pair', 'chosen', 'rejected', 'reference chosen', 'reference rejected']];
   for (const { id } of read) {
     const i = indexOf.get(id);
     if (i === undefined) {
-      output.json({ id, ...UNSCORED });
+      output.json({ id, ...UNSCORED, reason: reasonOf.get(id) });
       rows.push([id, '-', '-', '-', '-']);
       continue;
     }

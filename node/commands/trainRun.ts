@@ -11,9 +11,10 @@ import type { Checkpoint } from '../model/checkpoint.ts';
 import { withAlpha, type Adapter } from '../training/adapter.ts';
 import { BatchPlan } from '../training/batches.ts';
 import type { EarlyStop } from '../training/evaluationLoss.ts';
+import { pairCounts, type PairCounts } from '../training/pairCounts.ts';
 import type { TokenizedPair } from '../training/policy.ts';
 import type { OptionValue, RunCourse } from '../training/runCourse.ts';
-import { RUN_RECORD_FORMAT, type PairCounts, type RunRecord } from '../training/runRecord.ts';
+import { RUN_RECORD_FORMAT, type RunRecord } from '../training/runRecord.ts';
 import { distinguishable } from '../training/tokenization.ts';
 import type { TrainingTerms } from '../training/trainer.ts';
 import { atPrecision } from './basePrecision.ts';
@@ -143,16 +144,15 @@ async function pairsToLearn(
   askedLength: number,
   output: Output,
 ): Promise<LearnablePairs> {
-  const { read, pairs: fitting, dropped, cut, maxLength } = await openPairs(file, model, askedLength, output);
-  const pairs = distinguishable(fitting);
-  const equal = fitting.length - pairs.length;
+  const { maxLength, ...tokenized } = await openPairs(file, model, askedLength, output);
+  const pairs = distinguishable(tokenized.pairs);
+  const equal = tokenized.pairs.length - pairs.length;
   if (equal > 0) output.human(`note: ${equal} pairs left out, their two answers are the same`);
   if (pairs.length === 0) {
     throw new PrefmeshError('PAIRS_NONE', { file, problem: 'no pair fits --max-length and has two different answers' });
   }
   const tokens = pairs.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected]);
-  const counts = { read: read.length, used: pairs.length, dropped: dropped.length, cut: cut.length, equal };
-  return { pairs, counts, maxLength, hash: sha256(JSON.stringify(tokens)) };
+  return { pairs, counts: pairCounts(tokenized, equal), maxLength, hash: sha256(JSON.stringify(tokens)) };
 }
 
 /** Options that name what is had anyway, or do not change what a run ends in. */

@@ -131,7 +131,9 @@ class TrainingSession {
   }
 
   async #report(line: MetricLine): Promise<void> {
-    this.#input.output.json(line);
+    // What became of the pairs is said once, on the line that every run has.
+    const withCounts = line.step === 1 && 'grad_norm' in line;
+    this.#input.output.json(withCounts ? { ...line, pairs: this.#run.training.counts } : line);
     for (const sink of this.#input.sinks) await sink.write(line);
   }
 

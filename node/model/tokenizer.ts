@@ -38,12 +38,13 @@ export class Tokenizer {
   readonly bosTokenId: number | null;
   /** Whether a sequence of this model begins with the BOS. */
   readonly addsBos: boolean;
-  /** The template of `tokenizer_config.json`, where it is a plain string. */
+  /** The template of `tokenizer_config.json`; of several, the one named `default`. */
   readonly configTemplate: string | null;
 
   readonly #inner: HuggingFaceTokenizer;
   readonly #file: string;
   readonly #embeddings: number;
+  readonly #special: ReadonlySet<number>;
 
   /**
    * Reads `tokenizer.json`, `tokenizer_config.json` and the token ids of `config.json`.
@@ -80,7 +81,8 @@ export class Tokenizer {
     this.eosTokenId = this.#specialId(settings.eos_token, model.eos_token_id);
     this.bosTokenId = this.#specialId(settings.bos_token, model.bos_token_id);
     this.addsBos = this.bosTokenId !== null && (settings.add_bos_token ?? this.#templateStartsWith(this.bosTokenId));
-    this.configTemplate = typeof settings.chat_template === 'string' ? settings.chat_template : null;
+    this.configTemplate = templateOf(settings.chat_template);
+    this.#special = new Set(specialTokens(tokenizer));
   }
 
   /** Token ids of a text. A special token written out in the text becomes that token, as in Hugging Face. */
@@ -108,6 +110,11 @@ export class Tokenizer {
     return this.#inner.token_to_id(token) ?? null;
   }
 
+  /** Whether a token is one of the tokenizer's special ones, which stand for structure and not for text. */
+  isSpecial(id: number): boolean {
+    return this.#special.has(id);
+  }
+
   /** tokenizer_config.json names the token that fits the chat template; config.json is asked only if it is silent. */
   #specialId(name: string | null | undefined, fallback: number | number[] | null | undefined): number | null {
     if (name == null) return (Array.isArray(fallback) ? fallback[0] : fallback) ?? null;
@@ -119,6 +126,24 @@ export class Tokenizer {
   #templateStartsWith(bos: number): boolean {
     return this.#inner.encode('a', { add_special_tokens: true }).ids[0] === bos;
   }
+}
+
+const namedTemplates = z.array(z.looseObject({ name: z.string(), template: z.string() }));
+
+/** A template is a string, or a list of named ones. */
+function templateOf(setting: unknown): string | null {
+  if (typeof setting === 'string') return setting;
+  const named = namedTemplates.safeParse(setting);
+  return named.data?.find(({ name }) => name === 'default')?.template ?? null;
+}
+
+const addedTokens = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.int(), special: z.boolean().nullish() })).nullish(),
+});
+
+function specialTokens(tokenizer: unknown): number[] {
+  const { added_tokens: added } = addedTokens.safeParse(tokenizer).data ?? {};
+  return (added ?? []).flatMap(({ id, special }) => (special === true ? [id] : []));
 }
 
 async function readJson(file: string): Promise<unknown> {

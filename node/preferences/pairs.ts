@@ -1,8 +1,12 @@
 /**
- * Preference pairs from a JSONL file: one `{"id"?, "prompt", "chosen", "rejected", "metadata"?}` a line.
+ * Preference pairs from a JSONL file: one `{"id"?, "prompt"?, "chosen", "rejected", "metadata"?}` a line.
+ *
+ * The three are all text or all lists of chat messages. Text is taken as it stands, whether the model has a chat
+ * template or not; messages are written out by the template, with a line's `tools` and `chat_template_kwargs`. Without
+ * a prompt, chosen and rejected begin with it: with the same messages, or, as text, with the same tokens.
  *
  * The file is read as a stream, bounded by line and in whole, and believed nothing: it must be UTF-8, every line an
- * object with the three texts, none empty, ids unique. Errors name file, line and field, and never quote the text,
+ * object with its fields, none empty, ids unique. Errors name file, line and field, and never quote the text,
  * for the text is private. Other fields are ignored, blank lines skipped. Equal answers are kept here, because they
  * can be scored; training leaves them out and counts them.
  */
@@ -10,16 +14,26 @@ import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ChatMessage, ChatTemplate } from '../model/chatTemplate.ts';
+import {
+  RESERVED_VARIABLES,
+  type ChatMessage,
+  type ChatTemplate,
+  type RenderedPair,
+  type TemplateInput,
+} from '../model/chatTemplate.ts';
 import { fileSize } from '../model/jsonFile.ts';
 import { naming } from '../storage/atomicFile.ts';
+import { conversationProblem, withoutSharedMessages } from './conversation.ts';
 
 export interface PreferencePair {
   /** From the file, or `line-N` where the line gives none. */
   readonly id: string;
-  readonly prompt: string;
+  /** Null where chosen and rejected are whole texts that begin with it. */
+  readonly prompt: string | null;
   readonly chosen: string;
   readonly rejected: string;
+  /** Of a pair that a chat template has written out: where it puts the boundary of prompt and answer. */
+  readonly boundary?: RenderedPair['boundary'];
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
@@ -32,9 +46,11 @@ const messages = z.array(z.looseObject({ role: z.string().min(1), content: z.str
 const text = z.union([z.string().min(1), messages]);
 const schema = z.looseObject({
   id: z.union([z.string().min(1), z.int().transform(String)]).nullish(),
-  prompt: text,
+  prompt: text.nullish(),
   chosen: text,
   rejected: text,
+  tools: z.array(z.unknown()).nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
 });
 
@@ -110,8 +126,8 @@ function parseLine(
     const path = parsed.error.issues[0]?.path ?? [];
     throw invalid(file, number, String(path[0] ?? '(line)'), problemOf(json, path[0]));
   }
-  const { id, metadata, prompt, chosen, rejected } = parsed.data;
-  const texts = asText(file, number, { prompt, chosen, rejected }, template);
+  const { id, metadata } = parsed.data;
+  const texts = asText(file, number, parsed.data, template);
   return { id: id ?? `line-${number}`, ...texts, ...(metadata == null ? {} : { metadata }) };
 }
 
@@ -131,39 +147,70 @@ function problemOf(json: unknown, field: PropertyKey | undefined): string {
   switch (field) {
     case 'id':
       return 'is neither text nor a whole number';
+    case 'tools':
+      return 'is not a list';
     case 'metadata':
+    case 'chat_template_kwargs':
       return 'is not an object';
     default:
       return 'is neither text nor a list of {"role", "content"} messages';
   }
 }
 
-type Texts = Pick<PreferencePair, 'prompt' | 'chosen' | 'rejected'>;
+type Texts = Pick<PreferencePair, 'prompt' | 'chosen' | 'rejected' | 'boundary'>;
 
+/** A line's texts as they stand, or its messages written out. */
 function asText(
   file: string,
   line: number,
-  pair: Readonly<Record<keyof Texts, string | ChatMessage[]>>,
+  { prompt, chosen, rejected, tools, chat_template_kwargs: variables }: z.infer<typeof schema>,
   template: ChatTemplate | null | undefined,
 ): Texts {
-  const { prompt, chosen, rejected } = pair;
-  const written = Object.values(pair).filter((value) => typeof value === 'string').length;
-  if (written === 3) return pair as Texts;
-  if (written !== 0) throw invalid(file, line, 'prompt', 'mixes text and messages with chosen and rejected');
-  if (template == null) {
+  if (typeof chosen === 'string' && typeof rejected === 'string' && !Array.isArray(prompt)) {
+    return { prompt: prompt ?? null, chosen, rejected };
+  }
+  if (typeof chosen === 'string') throw invalid(file, line, 'chosen', 'is text, where another field has messages');
+  if (typeof rejected === 'string') throw invalid(file, line, 'rejected', 'is text, where another field has messages');
+  if (typeof prompt === 'string') {
     throw invalid(
       file,
       line,
       'prompt',
-      'is a list of messages, and the model has no chat template to turn it into text',
+      'is text, where chosen and rejected are messages; leave it out if they hold it',
     );
   }
+  if (template == null) {
+    const problem = 'is a list of messages, and the model has no chat template to turn it into text';
+    throw invalid(file, line, prompt == null ? 'chosen' : 'prompt', problem);
+  }
+  const reserved = Object.keys(variables ?? {}).find((name) => RESERVED_VARIABLES.includes(name));
+  if (reserved !== undefined) throw invalid(file, line, 'chat_template_kwargs', `may not set ${reserved}`);
+
+  const conversations = prompt == null ? withoutSharedMessages(chosen, rejected) : { prompt, chosen, rejected };
+  const fault = conversationProblem(conversations);
+  if (fault !== null) throw invalid(file, line, fault.field, fault.problem);
+  return rendered(
+    file,
+    line,
+    conversations,
+    { tools: tools ?? undefined, variables: variables ?? undefined },
+    template,
+  );
+}
+
+function rendered(
+  file: string,
+  line: number,
+  { prompt, chosen, rejected }: Readonly<Record<'prompt' | 'chosen' | 'rejected', readonly ChatMessage[]>>,
+  input: TemplateInput,
+  template: ChatTemplate,
+): Texts {
   try {
-    const rendered = template.renderPair(prompt as ChatMessage[], [chosen as ChatMessage[], rejected as ChatMessage[]]);
-    return { prompt: rendered.prompt, chosen: rendered.answers[0]!, rejected: rendered.answers[1]! };
+    const { prompt: text, answers, boundary } = template.renderPair(prompt, [chosen, rejected], input);
+    return { prompt: text, chosen: answers[0]!, rejected: answers[1]!, boundary };
   } catch (error) {
     if (!isPrefmeshError(error, 'CHAT_TEMPLATE')) throw error;
-    throw invalid(file, line, 'prompt', `cannot be rendered: ${error.message}`);
+    throw invalid(file, line, 'chosen', `cannot be rendered: ${error.message}`);
   }
 }
 

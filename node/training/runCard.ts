@@ -6,7 +6,8 @@
  * Source: Hugging Face Hub documentation, "Model Cards" (metadata), and PEFT's own cards.
  */
 import { wilson } from '../evaluation/intervals.ts';
-import type { PairCounts, RunRecord } from './runRecord.ts';
+import type { PairCounts } from './pairCounts.ts';
+import type { RunRecord } from './runRecord.ts';
 import type { EvaluationLine, MetricLine } from './trainingLog.ts';
 import type { StepMetrics } from './metrics.ts';
 
@@ -121,7 +122,7 @@ function data({ counts, inputs }: RunRecord): string[] {
     '|---|---|---|',
     row('read', ({ read }) => read),
     row('used', ({ used }) => used),
-    row('left out: no room for an answer', ({ dropped }) => dropped),
+    row('left out: no room for an answer, or no clear boundary', ({ dropped }) => dropped),
     row('left out: both answers the same', ({ equal }) => equal),
     row('used with an answer cut short', ({ cut }) => cut),
     `| SHA-256 of the tokens begins with | ${hash('pairs')} | ${hash('evaluation pairs')} |`,

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { pairCountsSchema } from './pairCounts.ts';
 import { runCourseSchema } from './runCourse.ts';
 
 export const RUN_RECORD = 'training_config.json';
@@ -14,26 +15,13 @@ export const RUN_RECORD = 'training_config.json';
 /** Tells the file from a hand-written one. */
 export const RUN_RECORD_FORMAT = 'prefmesh training run 1';
 
-const counts = z.object({
-  /** Pairs in the file. */
-  read: z.int(),
-  /** Pairs that were used. */
-  used: z.int(),
-  /** Left out, for a prompt without room for an answer. */
-  dropped: z.int(),
-  /** Used with an answer cut at the longest length. */
-  cut: z.int(),
-  /** Left out, for two answers that are the same. */
-  equal: z.int(),
-});
-
 const schema = runCourseSchema.extend({
   format: z.literal(RUN_RECORD_FORMAT),
   prefmesh: z.string(),
   /** What computed, by name and version. */
   runtime: z.record(z.string(), z.string()),
   model: z.string(),
-  counts: z.object({ pairs: counts, evaluationPairs: z.nullable(counts) }),
+  counts: z.object({ pairs: pairCountsSchema, evaluationPairs: z.nullable(pairCountsSchema) }),
   totalSteps: z.int(),
   /** Null until the run is finished. */
   result: z.nullable(
@@ -49,7 +37,6 @@ const schema = runCourseSchema.extend({
 });
 
 export type RunRecord = z.infer<typeof schema>;
-export type PairCounts = z.infer<typeof counts>;
 
 export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
   await writeFileAtomic(join(folder, RUN_RECORD), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });

@@ -14,6 +14,7 @@ import { TOPICS } from './topics/catalogue.ts';
 
 /** A preference pair as `pairs.jsonl` holds it. The prompt ends with `PROMPT_END`. */
 export interface TastePair extends PreferencePair {
+  readonly prompt: string;
   readonly metadata: { readonly taste: Taste; readonly topic: string };
 }
 

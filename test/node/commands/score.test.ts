@@ -49,16 +49,20 @@ describe('prefmesh score', () => {
     const rows = [
       { id: 'fits', prompt: 'a', chosen: 'b', rejected: 'c' },
       { id: 'full', prompt: 'a'.repeat(40), chosen: 'b', rejected: 'c' },
+      { id: 'whole', chosen: 'ab', rejected: 'ac' },
+      { id: 'strange', chosen: 'ab', rejected: 'cd' },
       { id: 'cut', prompt: 'a', chosen: 'b'.repeat(40), rejected: 'c' },
     ];
     writeFileSync(pairs, rows.map((row) => JSON.stringify(row)).join('\n'));
     const args = ['--model', oracle('llama', 'model'), '--pairs', pairs, '--max-length', '20', ...common()];
-    const lines = jsonLines<Line & { dropped?: boolean; cut?: boolean }>('score', ...args);
+    const lines = jsonLines<Line & { dropped?: boolean; reason?: string; cut?: boolean }>('score', ...args);
     assert.deepEqual(
-      lines.map(({ id, chosen, dropped, cut }) => [id, chosen === null, dropped, cut]),
+      lines.map(({ id, chosen, dropped, reason, cut }) => [id, chosen === null, dropped && reason, cut]),
       [
         ['fits', false, undefined, undefined],
-        ['full', true, true, undefined],
+        ['full', true, 'prompt too long', undefined],
+        ['whole', false, undefined, undefined],
+        ['strange', true, 'no prompt', undefined],
         ['cut', false, undefined, true],
       ],
     );

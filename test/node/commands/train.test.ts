@@ -54,6 +54,7 @@ describe('prefmesh train', () => {
         'step_time',
         'tokens_per_second',
         'epoch',
+        'pairs',
       ]);
       for (const [i, row] of expected.train.entries()) {
         near(steps[i]!.loss, row.loss, 1e-4, `loss of step ${i + 1}`);
@@ -135,13 +136,60 @@ describe('prefmesh train', () => {
     });
     for (const path of ['home', 'model', 'pairs', 'out']) assert.ok(!Object.hasOwn(options, path), path);
     assert.deepEqual(record.counts, {
-      pairs: { read: 4, used: 4, dropped: 0, cut: 0, equal: 0 },
+      pairs: { read: 4, used: 4, dropped: 0, droppedFor: {}, cut: 0, apart: 0, atAnswerText: 0, equal: 0 },
       evaluationPairs: null,
     });
     assert.equal(record.totalSteps, 2);
     assert.deepEqual([record.result!.step, record.result!.steps], [2, 2]);
     for (const name of readdirSync(folder)) {
       assert.doesNotMatch(readFileSync(join(folder, name), 'latin1'), /lunch|Summarise/, name);
+    }
+  });
+
+  it('says once, on the first line, what became of the pairs', () => {
+    const pairs = join(home, 'mixed.jsonl');
+    const rows = [
+      { prompt: 'a', chosen: 'b', rejected: 'c' },
+      { prompt: 'a'.repeat(40), chosen: 'b', rejected: 'c' },
+      { prompt: 'a', chosen: 'b'.repeat(40), rejected: 'c' },
+      { prompt: 'a', chosen: 'b', rejected: 'b' },
+      { chosen: 'ab', rejected: 'cd' },
+      { chosen: 'ab', rejected: 'ac' },
+    ];
+    writeFileSync(pairs, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const args = ['--model', oracle('llama', 'model'), '--pairs', pairs, '--max-length', '20', '--rank', '1'];
+    const { stdout, stderr } = prefmesh(
+      'train',
+      ...args,
+      '--steps',
+      '2',
+      '--out',
+      join(home, 'mixed'),
+      '--home',
+      home,
+      '--json',
+    );
+    const [first, second] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as StepMetrics & { pairs?: object });
+    assert.deepEqual(first!.pairs, {
+      read: 6,
+      used: 3,
+      dropped: 2,
+      droppedFor: { 'prompt too long': 1, 'no prompt': 1 },
+      cut: 1,
+      apart: 0,
+      atAnswerText: 0,
+      equal: 1,
+    });
+    assert.equal(second!.pairs, undefined);
+    for (const note of [
+      /1 pairs left out, their prompts fill 20/,
+      /1 pairs have an answer cut at 20/,
+      /answers are the same/,
+    ]) {
+      assert.match(stderr, note);
     }
   });
 

@@ -97,7 +97,10 @@ describe('pairs file', () => {
       }),
       [1, 'prompt'],
     ],
-    ['text mixed with messages', line({ prompt: [{ role: 'user', content: 'SECRET' }] }), [1, 'prompt']],
+    ['text mixed with messages', line({ prompt: [{ role: 'user', content: 'SECRET' }] }), [1, 'chosen']],
+    ['an answer of messages to a text', line({ chosen: [{ role: 'assistant', content: 'SECRET' }] }), [1, 'rejected']],
+    ['tools that are no list', line({ tools: 'SECRET' }), [1, 'tools']],
+    ['template variables that are no object', line({ chat_template_kwargs: ['SECRET'] }), [1, 'chat_template_kwargs']],
   ] as const) {
     it(`is refused for ${what}, naming line and field but no text`, async () => {
       assert.deepEqual(await fault(content), at);
@@ -137,15 +140,16 @@ describe('pairs of chat messages', () => {
       {
         id: 'line-1',
         prompt: '<|im_start|>user\nHi SECRET<|im_end|>\n<|im_start|>assistant\n',
-        chosen: 'Yo<|im_end|>',
-        rejected: 'Good day<|im_end|>',
+        chosen: 'Yo<|im_end|>\n',
+        rejected: 'Good day<|im_end|>\n',
+        boundary: 'generation prompt',
       },
     ]);
   });
 
   it('are refused, without their text, when the template refuses them', async () => {
     const template = await openTemplate("{{ raise_exception('no ' + messages[0]['content']) }}");
-    assert.deepEqual(await fault(line(chat), { template }), [1, 'prompt']);
+    assert.deepEqual(await fault(line(chat), { template }), [1, 'chosen']);
   });
 
   it('are refused when the whole conversation does not begin with the prompt', async () => {
@@ -155,9 +159,65 @@ describe('pairs of chat messages', () => {
     assert.deepEqual(template.renderPair([{ role: 'user', content: 'one two' }], [[]]), {
       prompt: 'one',
       answers: [' two'],
+      boundary: 'generation prompt',
     });
-    assert.deepEqual(await fault(line(chat), { template }), [1, 'prompt']);
+    assert.deepEqual(await fault(line(chat), { template }), [1, 'chosen']);
   });
+
+  const said = (role: string, content: string) => ({ role, content });
+  const asked = [said('system', 'Be kind'), said('user', 'Hi SECRET')];
+
+  it('begin with the messages that chosen and rejected share, where no prompt is given', async () => {
+    const template = await openTemplate(chatml);
+    const whole = {
+      prompt: undefined,
+      chosen: [...asked, said('assistant', 'Yo')],
+      rejected: [...asked, said('assistant', 'Good day'), said('tool', '7'), said('assistant', 'Bye')],
+    };
+    const [read] = await readText(line(whole), { template });
+    assert.equal(
+      read!.prompt,
+      '<|im_start|>system\nBe kind<|im_end|>\n<|im_start|>user\nHi SECRET<|im_end|>\n<|im_start|>assistant\n',
+    );
+    assert.equal(read!.chosen, 'Yo<|im_end|>\n');
+    assert.match(read!.rejected, /^Good day<\|im_end\|>\n<\|im_start\|>tool\n7.*Bye<\|im_end\|>\n$/s);
+    // Equal conversations can be scored: they part before their last message.
+    const [equal] = await readText(line({ ...whole, rejected: whole.chosen }), { template });
+    assert.deepEqual([equal!.prompt, equal!.chosen, equal!.rejected], [read!.prompt, read!.chosen, read!.chosen]);
+  });
+
+  it('give their template what a line has for it, and nothing that is not theirs to set', async () => {
+    const template = await openTemplate(
+      "{{ tools[0].name if tools else '-' }} {{ mood }}:{% for m in messages %}{{ m.content }}{% endfor %}",
+    );
+    const own = { ...chat, tools: [{ name: 'look' }], chat_template_kwargs: { mood: 'calm' } };
+    assert.equal((await readText(line(own), { template }))[0]!.prompt, 'look calm:Hi SECRET');
+    for (const name of ['messages', 'bos_token', 'add_generation_prompt', 'strftime_now']) {
+      const taken = { ...chat, chat_template_kwargs: { [name]: 'SECRET' } };
+      assert.deepEqual(await fault(line(taken), { template }), [1, 'chat_template_kwargs']);
+    }
+  });
+
+  for (const [what, changes, field] of [
+    ['share no message', { prompt: undefined }, 'prompt'],
+    ['have a text for a prompt', { prompt: 'Hi SECRET' }, 'prompt'],
+    ['hold the prompt again in an answer', { chosen: [...asked, said('assistant', 'SECRET')] }, 'chosen'],
+    [
+      'part at what the user says',
+      {
+        prompt: undefined,
+        chosen: [...asked, said('assistant', 'Yo'), said('user', 'SECRET'), said('assistant', 'A')],
+        rejected: [...asked, said('assistant', 'Yo'), said('user', 'other SECRET'), said('assistant', 'B')],
+      },
+      'chosen',
+    ],
+    ['ask nothing', { prompt: [...asked, said('assistant', 'SECRET')] }, 'prompt'],
+  ] as const) {
+    it(`are refused, without their text, when they ${what}`, async () => {
+      const template = await openTemplate(chatml);
+      assert.deepEqual(await fault(line({ ...chat, ...changes }), { template }), [1, field]);
+    });
+  }
 
   it('need a template, which a model may lack', async () => {
     const tokenizer = await Tokenizer.open('test/oracle/llama/model');
