@@ -37,8 +37,10 @@ export function lowerToOnnx(
   const names = Object.keys(outputs);
   const probe = new ModelWriter(device);
   const values = simplify(Object.values(outputs), (node) => probe.hasFused(node));
-  const writer = new ModelWriter(device, precision);
-  for (const value of inTopologicalOrder(values)) writer.write(value);
+  const order = inTopologicalOrder(values);
+  const packed = order.some((value) => value.kind === 'weight' && value.source.dtype === 'U8');
+  const writer = new ModelWriter(device, precision, packed);
+  for (const value of order) writer.write(value);
   values.forEach((value, i) => writer.output(names[i]!, value));
   return writer.finish();
 }
@@ -54,14 +56,16 @@ class ModelWriter implements Lowering {
   readonly #casts = new Map<string, string>();
   readonly #weightFiles = new Map<string, WeightFile>();
   readonly #precision: Precision;
+  /** Whether there are packed 4-bit weights. */
+  readonly #packed: boolean;
   /** What the node that is being written computes in. */
   #current: Precision = 'float32';
   /** Names of half-precision values; all other floats are float32. */
   readonly #halves = new Set<string>();
-  #packed = false;
 
-  constructor(device: Device, precision: Precision = 'float32') {
+  constructor(device: Device, precision: Precision = 'float32', packed = false) {
     this.device = device;
+    this.#packed = packed;
     this.#precision = precision;
   }
 
@@ -213,8 +217,8 @@ class ModelWriter implements Lowering {
 
   #weight({ source, type }: Weight): string {
     const stored: OnnxElementType = STORED_AS[source.dtype];
-    // Other devices get the weights as they are, and convert them once, when the graph is loaded.
-    const widened = this.device === 'cpu' && (source.dtype === 'F16' || source.dtype === 'BF16');
+    // Other devices convert them once, when the graph is loaded; not where that would unpack 4-bit weights too.
+    const widened = (this.device === 'cpu' || this.#packed) && (source.dtype === 'F16' || source.dtype === 'BF16');
     const key = fileKey(source.file);
     const beside = widened ? `${key}-${source.offset}.f32` : `${key}-${path.basename(source.file)}`;
     this.#weightFiles.set(beside, widened ? { file: source.file, widened: source } : { file: source.file });

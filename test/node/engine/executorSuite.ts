@@ -3,16 +3,18 @@
  * against TensorFlow.js.
  */
 import assert from 'node:assert/strict';
-import { mkdtempDisposable } from 'node:fs/promises';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { backward } from '../../../node/engine/derivative.ts';
+import { quantizedLinear, type PackedWeights } from '../../../node/engine/composites/quantizedLinear.ts';
+import { backward, gradients } from '../../../node/engine/derivative.ts';
 import type { Device } from '../../../node/engine/device.ts';
 import type { Executor } from '../../../node/engine/executor.ts';
 import { constant, input, sizeOf, weight, type Value } from '../../../node/engine/graph.ts';
 import { expand, sum } from '../../../node/engine/operators/broadcasting.ts';
 import { gatherRows } from '../../../node/engine/operators/indexing.ts';
 import { add, multiply } from '../../../node/engine/operators/elementwise.ts';
+import { reshape, sliceAxis } from '../../../node/engine/operators/layout.ts';
 import { matmul } from '../../../node/engine/operators/matmul.ts';
 import { evaluate } from '../../../node/engine/reference.ts';
 import { testHalfPrecision } from '../../../node/engine/selfTest.ts';
@@ -297,7 +299,46 @@ const precision: ExecutorTest[] = [
   },
 ];
 
+/** A packed weight and its scales in a file: `[2, 64]` in NF4. */
+async function packedWeights(folder: string): Promise<PackedWeights> {
+  const file = path.join(folder, 'packed.bin');
+  const bytes = new Uint8Array(64 + 8);
+  for (let i = 0; i < 64; i++) bytes[i] = 37 * i;
+  new DataView(bytes.buffer).setFloat32(64, 0.5, true);
+  new DataView(bytes.buffer).setFloat32(68, 2, true);
+  await writeFile(file, bytes);
+  return {
+    packing: { scheme: 'nf4', out: 2, in: 64, block: 64 },
+    codes: weight({ name: 'codes', dtype: 'U8', shape: [64], file, offset: 0, bytes: 64 }),
+    scales: weight({ name: 'scales', dtype: 'F32', shape: [2], file, offset: 64, bytes: 8 }),
+  };
+}
+
 const placement: ExecutorTest[] = [
+  {
+    name: 'multiplies by packed weights out of their file, and unpacks them at each use',
+    async run({ executor, tolerance }) {
+      await using folder = await mkdtempDisposable(path.join(tmpdir(), 'prefmesh-test-'));
+      const x = input('x', [3, 64]);
+      // Beside a half-precision weight, which not every device can convert by itself.
+      const [, half] = await weightFile(folder.path);
+      const widened = reshape(sliceAxis(weight(half!), 1, 0, 2), [1, 4]);
+      const packed = quantizedLinear(x, await packedWeights(folder.path));
+      const y = multiply(reshape(packed, [6, 1]), widened);
+      const outputs = { y, slope: gradients(sum(multiply(y, y), [0, 1]), [x])[0]! };
+      const executable = await executor.compile(outputs, { trace: true });
+      const feeds = { x: Float32Array.from({ length: 192 }, (_, i) => Math.sin(i)) };
+      const actual = await executable.run(feeds);
+      for (const [i, expected] of evaluate([outputs.y, outputs.slope], feeds).entries())
+        assertClose(actual[['y', 'slope'][i]!]!, expected.data, tolerance, ['y', 'slope'][i]!);
+      const nodes = await executable.placement?.();
+      await executable.dispose();
+      // A runtime that unpacked them once, for good, would have no use for the table any more.
+      if (nodes !== undefined) assert.ok(nodes.some(({ operator }) => operator === 'Gather'));
+      const left = nodes?.filter(({ provider }) => provider === 'CPUExecutionProvider') ?? [];
+      if (executor.device !== 'cpu') assert.deepEqual(left, []);
+    },
+  },
   {
     name: 'leaves nothing to the processor',
     device: 'webgpu',
