@@ -5,7 +5,7 @@
  * A new token's keys and values overwrite the padding behind the row's last token.
  */
 
-import { CompiledGraphs, roundedExtent } from '../engine/compiledGraphs.ts';
+import { CompiledGraphs, keptGraphs, roundedExtent } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
 import type { Executor, ResidentTensor, ResidentWrite } from '../engine/executor.ts';
 import { openExecutor } from '../engine/openExecutor.ts';
@@ -75,7 +75,9 @@ export class Generator implements AsyncDisposable {
     this.#executor = executor;
     this.#model = model;
     this.#adapter = adapter;
-    this.#graphs = new CompiledGraphs(executor, KEPT_GRAPHS, { weights: weightsFor(model.checkpoint) });
+    const { checkpoint } = model;
+    const kept = keptGraphs(executor.device, checkpoint.tensors.values(), KEPT_GRAPHS);
+    this.#graphs = new CompiledGraphs(executor, kept, { weights: weightsFor(checkpoint) });
   }
 
   static async open(options: GeneratorOptions): Promise<Generator> {

@@ -6,7 +6,7 @@
  * log-probabilities and losses are float64, over float32 log-probabilities of tokens.
  */
 
-import { CompiledGraphs } from '../engine/compiledGraphs.ts';
+import { CompiledGraphs, keptGraphs } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
 import type { Executor, Precision } from '../engine/executor.ts';
 import { openExecutor } from '../engine/openExecutor.ts';
@@ -111,7 +111,9 @@ export class Policy implements AsyncDisposable {
     this.#executor = executor;
     this.#rows = rows;
     this.#tokenBudget = tokenBudget;
-    this.#graphs = new CompiledGraphs(executor, KEPT_GRAPHS, { precision: options.precision });
+    this.#graphs = new CompiledGraphs(executor, keptGraphs(executor.device, checkpoint.tensors.values(), KEPT_GRAPHS), {
+      precision: options.precision,
+    });
     this.#gradientScale = options.precision === 'float16' ? HALF_GRADIENT_SCALE : 1;
   }
 
