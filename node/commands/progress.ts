@@ -6,6 +6,8 @@ export interface ProgressOptions {
   readonly label: string;
   /** How many units there are in all; unknown when absent. */
   readonly total?: number;
+  /** How many units were done before, by a run that this one goes on from; they took none of its time. */
+  readonly from?: number;
   /** The unit counted, in the plural, such as `steps`. */
   readonly unit: string;
   /** Milliseconds now; the process clock when absent. */
@@ -56,8 +58,8 @@ export class Progress {
 
 /** `training  40/200 steps  12.5 steps/s  13 s left  loss 0.512`; `seconds` is the time since the work began. */
 export function progressLine(options: ProgressOptions, done: number, seconds: number, note: string): string {
-  const { label, total, unit } = options;
-  const rate = seconds > 0 ? done / seconds : 0;
+  const { label, total, unit, from = 0 } = options;
+  const rate = seconds > 0 ? (done - from) / seconds : 0;
   const parts = [label, total === undefined ? `${done} ${unit}` : `${done}/${total} ${unit}`];
   if (rate > 0) parts.push(`${rate >= 100 ? rate.toFixed(0) : rate.toPrecision(3)} ${unit}/s`);
   if (rate > 0 && total !== undefined && done < total) parts.push(`${duration((total - done) / rate)} left`);

@@ -6,6 +6,7 @@
  */
 const controller = new AbortController();
 const INTERRUPTED_EXIT_CODE = 130;
+const STOP_REQUESTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * A terminal, npm and a process manager each pass one request on, so the same one arrives several times. Only what
@@ -40,8 +41,18 @@ export function listenForStopRequests(): void {
   const stop = () => {
     const now = performance.now();
     asked ??= now;
-    if (now - asked > SAME_REQUEST_MS) process.exit(INTERRUPTED_EXIT_CODE);
+    if (now - asked > SAME_REQUEST_MS) endAtOnce();
     controller.abort();
   };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  for (const name of STOP_REQUESTS) process.on(name, stop);
+}
+
+/**
+ * Ends the process without taking it down in order: in the middle of a run of the engine that aborts, in native code.
+ * Dying of SIGINT, as a program that does not catch it does, shells report as 130.
+ */
+function endAtOnce(): void {
+  if (process.platform === 'win32') process.exit(INTERRUPTED_EXIT_CODE);
+  for (const name of STOP_REQUESTS) process.removeAllListeners(name);
+  process.kill(process.pid, 'SIGINT');
 }

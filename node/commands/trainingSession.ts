@@ -64,7 +64,12 @@ class TrainingSession {
     this.#evaluated = saved?.evaluated ?? null;
     this.#saved = saved?.state.step ?? null;
     const label = `training on ${run.settings.device}`;
-    this.#progress = output.progress({ label, total: run.plan.totalSteps, unit: 'steps' });
+    this.#progress = output.progress({
+      label,
+      total: run.plan.totalSteps,
+      unit: 'steps',
+      from: saved?.state.step ?? 0,
+    });
   }
 
   async run(): Promise<FinishedRun> {
@@ -101,7 +106,8 @@ class TrainingSession {
     await this.#report(metrics);
     this.#latest = state;
     const { loss, 'rewards/margins': margin } = metrics;
-    this.#progress.update(metrics.step, `loss ${loss.toFixed(4)}  margin ${margin.toFixed(3)}`);
+    const speed = `${metrics.tokens_per_second.toFixed(0)} tokens/s`;
+    this.#progress.update(metrics.step, `${speed}  loss ${loss.toFixed(4)}  margin ${margin.toFixed(3)}`);
     await this.#evaluateIfDue(state.step, state.adapter);
     if (state.step % this.#run.checkpointEvery === 0) await this.#save(state);
     if (this.#stopsEarly) return 'stop';

@@ -20,6 +20,11 @@ describe('progress', () => {
     assert.equal(line, 'training  50/200 steps  5.00 steps/s  30 s left  loss 0.51');
   });
 
+  it('counts what a resumed run does itself, not what was done before', () => {
+    const line = progressLine({ label: 'training', total: 200, from: 100, unit: 'steps' }, 150, 10, '');
+    assert.equal(line, 'training  150/200 steps  5.00 steps/s  10 s left');
+  });
+
   it('leaves out the time left where the total is unknown', () => {
     assert.equal(progressLine({ label: 'reading', unit: 'pairs' }, 30, 2, ''), 'reading  30 pairs  15.0 pairs/s');
   });
