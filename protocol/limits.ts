@@ -310,4 +310,29 @@ export const LIMITS = {
     unit: 'ms',
     why: 'keeps connections from looking idle and measures their round trip',
   },
+  deviceProbe: {
+    value: 60_000,
+    unit: 'ms',
+    why: 'how long a device may take to be tested and timed; a driver that compiles its kernels slowly needs half of it',
+  },
+  deviceBelief: {
+    value: 604_800_000,
+    unit: 'ms',
+    why: 'how long the outcome is believed, for a driver may change in ways that are not looked for',
+  },
+  acceleratorGraphs: {
+    value: 4,
+    unit: 'count',
+    why: 'compiled graphs kept on an accelerator, where each has its own pool of memory',
+  },
+  acceleratorWeights: {
+    value: 4 * 1024 * 1024 * KiB,
+    unit: 'bytes',
+    why: 'weights that these graphs hold together, each its own copy: half of the memory of a common GPU',
+  },
+  interpreterTurn: {
+    value: 30,
+    unit: 'ms',
+    why: 'how long a run through TensorFlow.js keeps the thread before others get their turn',
+  },
 } as const satisfies Record<string, Limit>;

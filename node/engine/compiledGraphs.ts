@@ -5,6 +5,7 @@
  * of a second for a small model and seconds for a large one.
  */
 
+import { LIMITS } from '../../protocol/limits.ts';
 import type { Device } from './device.ts';
 import type { CompileOptions, Executable, Executor } from './executor.ts';
 import type { Value } from './graph.ts';
@@ -46,18 +47,13 @@ export class CompiledGraphs {
   }
 }
 
-/** On an accelerator each compiled graph has its own copy of the weights, and its own pool for what it computes. */
-const ACCELERATOR_GRAPHS = 4;
-
-/** Bytes of weights that all compiled graphs together may hold there: half of a common GPU's memory. */
-const ACCELERATOR_WEIGHTS = 4 * 2 ** 30;
-
 /** How many of `most` graphs over these weights are kept on a device; one at least. */
 export function keptGraphs(device: Device, weights: Iterable<{ readonly bytes: number }>, most: number): number {
   if (device === 'cpu' || device === 'tensorflow') return most;
   let bytes = 0;
   for (const weight of weights) bytes += weight.bytes;
-  return Math.max(1, Math.min(most, ACCELERATOR_GRAPHS, Math.floor(ACCELERATOR_WEIGHTS / bytes)));
+  const { acceleratorGraphs, acceleratorWeights } = LIMITS;
+  return Math.max(1, Math.min(most, acceleratorGraphs.value, Math.floor(acceleratorWeights.value / bytes)));
 }
 
 /** Smallest extent a graph is compiled for. */

@@ -8,6 +8,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type {
   CompileOptions,
   Executable,
@@ -24,9 +25,6 @@ import { loadTensorFlow, type TensorFlow } from './tensorflow/loading.ts';
 import { planOf, type Plan } from './tensorflow/plan.ts';
 import type { TensorHandle } from './tensorflow/tensorApi.ts';
 import { readWeight } from './weightData.ts';
-
-/** How long a run may keep the thread before others get their turn, in milliseconds. */
-const TURN = 30;
 
 interface SharedWeight {
   readonly tensor: TensorHandle;
@@ -149,7 +147,7 @@ export class TensorFlowExecutor implements Executor {
         if (!('id' in feed)) fed.push(this.#tensorflow.tensor(feed, each.shape, wideType(each)));
         values.set(each, 'id' in feed ? this.#resident(feed) : fed.at(-1)!);
       }
-      let turnEnds = performance.now() + TURN;
+      let turnEnds = performance.now() + LIMITS.interpreterTurn.value;
       for (const { node, lastUses } of plan.steps) {
         if (node.operator.kind === 'composite') throw new Error(`${node.operator.name} was not expanded`);
         const { operator } = node;
@@ -165,7 +163,7 @@ export class TensorFlowExecutor implements Executor {
         if (performance.now() < turnEnds) continue;
         await nextTurn();
         signal?.throwIfAborted();
-        turnEnds = performance.now() + TURN;
+        turnEnds = performance.now() + LIMITS.interpreterTurn.value;
       }
       const outputs: Record<string, TensorData> = {};
       for (const [name, value] of plan.outputs) outputs[name] = (await values.get(value)!.data()).slice();

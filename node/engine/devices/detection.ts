@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { cpus, release } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { LIMITS } from '../../../protocol/limits.ts';
 import { writeFileAtomic } from '../../storage/atomicFile.ts';
 import { ACCELERATORS, whyAbsent, type Accelerator } from './candidates.ts';
 import { answerSchema, probeDevice, type ProbeAnswer } from './probe.ts';
@@ -20,9 +21,6 @@ export type { Accelerator } from './candidates.ts';
 
 /** An accelerator must be this many times as fast as the processor to be taken by itself: small batches gain less. */
 const WORTHWHILE = 1.25;
-
-/** A driver may change in ways that are not looked for: what was found is believed for a week, in milliseconds. */
-const BELIEVED = 7 * 24 * 60 * 60 * 1000;
 
 const fileSchema = z.strictObject({
   key: z.string(),
@@ -114,7 +112,7 @@ async function readKnown(file: string, key: string): Promise<Detection | null> {
   }
   try {
     const known = fileSchema.parse(JSON.parse(text));
-    return known.key === key && Date.now() - known.time < BELIEVED ? known.devices : null;
+    return known.key === key && Date.now() - known.time < LIMITS.deviceBelief.value ? known.devices : null;
   } catch {
     // Written by another version: found out again.
     return null;

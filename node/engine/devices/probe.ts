@@ -5,10 +5,8 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { LIMITS } from '../../../protocol/limits.ts';
 import type { Device } from '../device.ts';
-
-/** A driver that compiles its kernels slowly needs most of this, in milliseconds. */
-const PATIENCE = 60_000;
 
 export const answerSchema = z.union([
   z.strictObject({ usable: z.literal(true), milliseconds: z.number().nullable() }),
@@ -21,13 +19,13 @@ export type ProbeAnswer = z.infer<typeof answerSchema>;
 export interface ProbeOptions {
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** What is run instead of the usual program, in milliseconds for how long at most: for tests. */
+  /** What is run instead of the usual program, and for how long at most, in milliseconds: for tests. */
   readonly program?: string;
   readonly patience?: number;
 }
 
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<ProbeAnswer> {
-  const { threads, signal, patience = PATIENCE } = options;
+  const { threads, signal, patience = LIMITS.deviceProbe.value } = options;
   signal?.throwIfAborted();
   const program = options.program ?? fileURLToPath(new URL('./probeProgram.ts', import.meta.url));
   const words = threads === undefined ? [device] : [device, String(threads)];
