@@ -164,6 +164,22 @@ describe('preference losses', () => {
     assert.equal(pairLoss({ loss: 'ipo', beta: 0.5 }, ratios, { chosen: 3, rejected: 4 }), (2 - -1 - 1) ** 2);
   });
 
+  it('see the margin alone, so both answers may become less likely, except where the formula looks at each', () => {
+    for (const loss of LOSS_NAMES) {
+      const before = lossOf(loss, 2, -3, 0.1, 0.1);
+      const bothFallen = lossOf(loss, 2 - 50, -3 - 50, 0.1, 0.1);
+      if (loss === 'apo_zero') assert.ok(bothFallen > before + 0.1, loss);
+      else near(bothFallen, before, 1e-12, loss);
+    }
+    const at = (fall: number, sftWeight?: number) => {
+      const policy = { chosen: [2 - fall], rejected: [-3 - fall] };
+      const pairs = [{ chosen: { length: 4 }, rejected: { length: 4 } }];
+      return batchLoss({ loss: 'sigmoid', beta: 0.1, sftWeight }, pairs, policy, { chosen: [0], rejected: [0] }).loss;
+    };
+    near(at(50), at(0), 1e-12, 'without an SFT term');
+    near(at(50, 0.2) - at(0, 0.2), (0.2 * 50) / 4, 1e-12, 'with one');
+  });
+
   it('are finite however far apart the answers are', () => {
     assert.equal(lossOf('sigmoid', -1e6, 0), 1e5);
     assert.equal(lossOf('sigmoid', 1e6, 0), 0);
