@@ -23,7 +23,7 @@ import type { PrefmeshError } from '../../../protocol/errors.ts';
 import { assertClose } from './closeness.ts';
 import { feedsOf, graphCases, type GraphCase } from './graphCases.ts';
 import { ORACLE_CASES } from '../../oracle/oracleCase.ts';
-import { checkOracle, type OracleTolerances } from './oracleAgreement.ts';
+import { checkLayouts, checkOracle, type OracleTolerances } from './oracleAgreement.ts';
 import { STORED, weightFile } from './weightFile.ts';
 
 export interface ExecutorUnderTest {
@@ -360,6 +360,13 @@ const placement: ExecutorTest[] = [
   },
 ];
 
+const layouts: ExecutorTest[] = [
+  {
+    name: 'gets the same gradient with activations computed twice, and with a row for each completion',
+    run: ({ device, oracle }) => checkLayouts('llama', device, Math.max(oracle.gradient, 1e-5)),
+  },
+];
+
 const oracles: ExecutorTest[] = ORACLE_CASES.map((name) => ({
   name: `agrees with the oracle, ${name}`,
   run: ({ device, oracle, whole }) => checkOracle(name, device, oracle, whole(name)),
@@ -368,7 +375,9 @@ const oracles: ExecutorTest[] = ORACLE_CASES.map((name) => ({
 /** All tests of a device, in order. */
 export function executorTests(device: Device): ExecutorTest[] {
   const lacksHalf = device === 'cpu' ? [] : precision;
-  return [...graphs, ...weights, ...contract, ...memory, ...lacksHalf, ...placement, ...oracles].filter((test) => {
-    return test.device === undefined || test.device === device;
-  });
+  return [...graphs, ...weights, ...contract, ...memory, ...lacksHalf, ...placement, ...layouts, ...oracles].filter(
+    (test) => {
+      return test.device === undefined || test.device === device;
+    },
+  );
 }

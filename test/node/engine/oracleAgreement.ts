@@ -10,7 +10,7 @@ import { openCheckpoint } from '../../../node/model/checkpoint.ts';
 import { Tokenizer } from '../../../node/model/tokenizer.ts';
 import { readPairs } from '../../../node/preferences/pairs.ts';
 import { readPeftAdapter } from '../../../node/training/peft.ts';
-import { Policy, type TokenizedPair } from '../../../node/training/policy.ts';
+import { Policy, type PolicyOptions, type TokenizedPair } from '../../../node/training/policy.ts';
 import { tokenizePairs } from '../../../node/training/tokenization.ts';
 import { trainAdapter } from '../../../node/training/trainer.ts';
 import { oracleFolder, type OracleCase } from '../../oracle/oracleCase.ts';
@@ -25,9 +25,49 @@ export interface OracleTolerances {
   readonly adapter: number;
 }
 
+/** A case, opened. */
+async function openOracle(name: string) {
+  const folder = oracleFolder(name);
+  const expected = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as OracleCase;
+  const checkpoint = await openCheckpoint(join(folder, 'model'));
+  const tokenizer = await Tokenizer.open(checkpoint.folder);
+  const { pairs } = tokenizePairs(tokenizer, await readPairs(join(folder, 'pairs.jsonl')), { maxLength: 512 });
+  const adapter = await readPeftAdapter(join(folder, 'adapter'), checkpoint.config);
+  const shared = { checkpoint, layout: adapter, scale: adapter.alpha / adapter.rank, threads: 1 };
+  const open = (settings: Partial<PolicyOptions>): Promise<Policy> => Policy.open({ ...shared, ...settings });
+  return { expected, pairs, adapter, open };
+}
+
+/** The pair with the fewest tokens, alone: slow devices take half a minute for all. */
+function shortest(pairs: readonly TokenizedPair[]): TokenizedPair[] {
+  const tokens = ({ prompt, chosen, rejected }: TokenizedPair): number =>
+    prompt.length + chosen.length + rejected.length;
+  return pairs.toSorted((a, b) => tokens(a) - tokens(b)).slice(0, 1);
+}
+
 /**
- * Throws an assertion error where the device does not agree. For slow devices, `whole` false looks at one pair alone,
- * the one with the fewest tokens: its log-probabilities, and its gradient against the CPU's.
+ * The gradient of one pair with activations computed twice, and with a row for each completion: as the CPU has it
+ * without either.
+ */
+export async function checkLayouts(name: string, device: Device, tolerance: number): Promise<void> {
+  const { expected, pairs: all, adapter, open } = await openOracle(name);
+  const pairs = shortest(all);
+  const base = expected.score.find(({ id }) => id === pairs[0]!.id)!;
+  const reference = { chosen: Float64Array.of(base.ref_chosen), rejected: Float64Array.of(base.ref_rejected) };
+  const gradientOf = async (settings: Partial<PolicyOptions>): Promise<Float32Array> => {
+    await using policy = await open(settings);
+    return (await policy.lossAndGradient(pairs, adapter.vector, reference, { loss: 'sigmoid', beta: 0.1 })).gradient;
+  };
+  const plain = await gradientOf({ device: 'cpu' });
+  for (const settings of [{ activationCheckpointing: true }, { rows: 'apart' }] as const) {
+    const error = relativeError(await gradientOf({ device, ...settings }), plain);
+    assert.ok(error <= tolerance, `${JSON.stringify(settings)}: off by ${error}`);
+  }
+}
+
+/**
+ * Throws an assertion error where the device does not agree. For slow devices, `whole` false looks at one pair alone:
+ * its log-probabilities, and its gradient against the CPU's.
  */
 export async function checkOracle(
   name: string,
@@ -35,18 +75,9 @@ export async function checkOracle(
   tolerances: OracleTolerances,
   whole: boolean,
 ): Promise<void> {
-  const folder = oracleFolder(name);
-  const expected = JSON.parse(await readFile(join(folder, 'expected.json'), 'utf8')) as OracleCase;
-  const checkpoint = await openCheckpoint(join(folder, 'model'));
-  const tokenizer = await Tokenizer.open(checkpoint.folder);
-  const { pairs: all } = tokenizePairs(tokenizer, await readPairs(join(folder, 'pairs.jsonl')), { maxLength: 512 });
-  const adapter = await readPeftAdapter(join(folder, 'adapter'), checkpoint.config);
-  const tokens = ({ prompt, chosen, rejected }: TokenizedPair): number =>
-    prompt.length + chosen.length + rejected.length;
-  const pairs = whole ? all : all.toSorted((a, b) => tokens(a) - tokens(b)).slice(0, 1);
-  const open = (on: Device): Promise<Policy> =>
-    Policy.open({ checkpoint, layout: adapter, scale: adapter.alpha / adapter.rank, device: on, threads: 1 });
-  await using policy = await open(device);
+  const { expected, pairs: all, adapter, open } = await openOracle(name);
+  const pairs = whole ? all : shortest(all);
+  await using policy = await open({ device });
   const near = (actual: number, value: number, relative: number, what: string): void =>
     assert.ok(Math.abs(actual - value) <= relative * Math.abs(value), `${what}: ${actual} is not ${value}`);
 
@@ -62,7 +93,7 @@ export async function checkOracle(
 
   const terms = { loss: 'sigmoid', beta: expected.beta } as const;
   const { loss, gradient } = await policy.lossAndGradient(pairs, adapter.vector, reference, terms);
-  await using processor = await open('cpu');
+  await using processor = await open({ device: 'cpu' });
   const same = await processor.lossAndGradient(pairs, adapter.vector, reference, terms);
   const error = relativeError(gradient, same.gradient);
   assert.ok(error <= tolerances.gradient, `the gradient is off the CPU's by ${error}`);

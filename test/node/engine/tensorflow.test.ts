@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { gradients } from '../../../node/engine/derivative.ts';
 import { tokenLogProbs } from '../../../node/engine/composites/tokenLogProbs.ts';
@@ -71,6 +72,14 @@ describe('TensorFlow.js', function () {
     clearInterval(ticking);
     await executable.dispose();
     assert.ok(turns > 0);
+  });
+
+  it('puts back what the native packages miss on this Node', () => {
+    const util = createRequire(import.meta.url)('node:util') as { isNullOrUndefined(value: unknown): boolean };
+    assert.deepEqual(
+      [null, undefined, 0].map((value) => util.isNullOrUndefined(value)),
+      [true, true, false],
+    );
   });
 
   it('names what to install where no package is', async () => {
