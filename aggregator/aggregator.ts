@@ -162,13 +162,14 @@ export class Aggregator implements AsyncDisposable {
         { mayRead: (_hash, peer) => rounds.state.members[peer] !== undefined },
       ),
     );
-    const federationLog = new FederationLog(federation.hash, identity, ledger);
+    const federationLog = new FederationLog(federation, identity, ledger);
     stack.use(
       await FederationServer.start(host, {
         onMessage: (envelope, from, { signal: stop }) => requests.answer(envelope, from, stop),
         manifest: (id) => (id === federation.hash ? federation.bytes : undefined),
         evidence: (_, number) => evidenceOf(ledger, number),
         log: (_, size) => federationLog.from(size),
+        cosign: (_, checkpoint) => federationLog.cosign(checkpoint),
       }),
     );
     stack.use(new Advertisement(host, federation.hash));

@@ -35,6 +35,8 @@ export interface FederationTerms {
   readonly deadlines: Manifest['deadlines'];
   readonly admission: Manifest['admission'];
   readonly aggregators: Manifest['aggregators'];
+  /** Default: none. */
+  readonly witnesses?: Manifest['witnesses'];
   /** Most preference accuracy on the root set that a round may lose, in percentage points. */
   readonly maxLossPoints: number;
   readonly minimumPairs: number;
@@ -88,6 +90,7 @@ export async function createFederation(owner: Identity, terms: FederationTerms, 
     deadlines: terms.deadlines,
     admission: terms.admission,
     aggregators: terms.aggregators,
+    witnesses: terms.witnesses ?? { participants: [], required: 0 },
     evaluation: {
       evaluationSet: { sha256: evaluationSet.sha256, pairs: evaluationSet.pairs.length },
       rootSet: { sha256: rootSet.sha256, pairs: rootSet.pairs.length },

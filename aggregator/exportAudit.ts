@@ -62,7 +62,7 @@ export async function exportAudit(home: string, federation: OpenedManifest, out:
       missing.push(hash);
     }
   }
-  const log = new FederationLog(federation.hash, identity, ledger);
+  const log = new FederationLog(federation, identity, ledger);
   await writeAuditFile(audit.checkpoint, log.from(0)!.checkpoint);
   return { rounds, updates, blobs: wanted.size - missing.length, missing };
 }

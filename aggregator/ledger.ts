@@ -46,6 +46,15 @@ const MIGRATIONS: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 2,
+    name: 'cosignatures',
+    sql: `
+      CREATE TABLE cosigned (
+        federation TEXT NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (federation, size)
+      ) STRICT;
+    `,
+  },
 ];
 
 /** Where the ledger lies in a data folder. */
@@ -181,6 +190,33 @@ export class Ledger implements Disposable {
       'SELECT hash, envelope FROM receipts WHERE federation = ? AND round = ?',
       this.#federation,
       round,
+    );
+  }
+
+  /** The checkpoint of the first `size` receipts with the cosignatures that came for it; undefined before the first. */
+  cosigned(size: number): string | undefined {
+    return this.#database.get<{ note: string }>(
+      'SELECT note FROM cosigned WHERE federation = ? AND size = ?',
+      this.#federation,
+      size,
+    )?.note;
+  }
+
+  /** The cosigned checkpoints of at least `size` receipts, longest first. */
+  cosignedFrom(size: number): string[] {
+    return this.#database
+      .all<{
+        note: string;
+      }>('SELECT note FROM cosigned WHERE federation = ? AND size >= ? ORDER BY size DESC', this.#federation, size)
+      .map(({ note }) => note);
+  }
+
+  storeCosigned(size: number, note: string): void {
+    this.#database.run(
+      'INSERT OR REPLACE INTO cosigned (federation, size, note) VALUES (?, ?, ?)',
+      this.#federation,
+      size,
+      note,
     );
   }
 

@@ -2,40 +2,75 @@
  * The aggregator's side of a federation's log: the receipts in their order as the leaves of a Merkle tree that only
  * grows (RFC 6962), and signed checkpoints of it.
  *
- * The receipts in the ledger are the log; nothing else is stored. A checkpoint of the same receipts has the same bytes,
- * so signing it again after a restart says nothing new.
+ * The receipts in the ledger are the log; besides them only what witnesses have cosigned is stored. A checkpoint of the
+ * same receipts has the same bytes, so signing it again after a restart says nothing new.
  */
-import { signCheckpoint } from '../protocol/checkpoint.ts';
+import { cosigners, openCheckpoint, sameCheckpoint, signCheckpoint, withCosignatures } from '../protocol/checkpoint.ts';
+import { PrefmeshError } from '../protocol/errors.ts';
 import type { Identity } from '../protocol/identity.ts';
 import { consistencyOfLeaves, leafHash, rootOfLeaves } from '../protocol/merkle.ts';
-import type { Sha256 } from '../protocol/names.ts';
+import type { OpenedManifest } from '../protocol/manifest.ts';
 import { openReceipt } from '../protocol/receipt.ts';
 import type { LogAnswer } from '../node/network/federation/server.ts';
 import type { Ledger } from './ledger.ts';
 
 export class FederationLog {
-  readonly #federation: Sha256;
+  readonly #federation: OpenedManifest;
   readonly #identity: Identity;
   readonly #ledger: Ledger;
   /** Leaf hashes of the receipts that were read so far; receipts never change. */
   readonly #leaves: Uint8Array[] = [];
 
-  constructor(federation: Sha256, identity: Identity, ledger: Ledger) {
+  constructor(federation: OpenedManifest, identity: Identity, ledger: Ledger) {
     this.#federation = federation;
     this.#identity = identity;
     this.#ledger = ledger;
   }
 
-  /** The newest checkpoint, and the proof that it goes on from its first `size` receipts; undefined beyond its length. */
+  /**
+   * The newest checkpoint that has the cosignatures its federation wants, or where none of at least `size` receipts
+   * has, the newest; and the proof that it goes on from its first `size` receipts. Undefined beyond the log's length.
+   */
   from(size: number): LogAnswer | undefined {
     this.#readNew();
-    const leaves = this.#leaves;
-    if (size > leaves.length) return undefined;
-    const checkpoint = { federation: this.#federation, size: leaves.length, root: rootOfLeaves(leaves) };
-    return {
-      checkpoint: signCheckpoint(this.#identity, checkpoint),
-      proof: size === 0 ? [] : consistencyOfLeaves(leaves, size),
-    };
+    const { length } = this.#leaves;
+    if (size > length) return undefined;
+    const { participants, required } = this.#federation.content.witnesses;
+    const enough = (checkpoint: string) => cosigners(openCheckpoint(checkpoint), participants).length >= required;
+    const newest = this.#checkpointOf(length);
+    if (enough(newest)) return this.#answer(newest, size);
+    const chosen = this.#ledger.cosignedFrom(size).find(enough) ?? newest;
+    return this.#answer(chosen, size);
+  }
+
+  /**
+   * Takes the cosignatures of the federation's witnesses on a checkpoint of this log, durably.
+   *
+   * @throws NOT_A_WITNESS when there is none, or the checkpoint is not this log's; MALFORMED, BAD_SIGNATURE
+   */
+  cosign(text: string): LogAnswer {
+    this.#readNew();
+    const cosigned = openCheckpoint(text);
+    const { participants } = this.#federation.content.witnesses;
+    const own = cosigned.size <= this.#leaves.length ? openCheckpoint(this.#checkpointOf(cosigned.size)) : undefined;
+    if (own === undefined || !sameCheckpoint(own, cosigned) || cosigners(cosigned, participants).length === 0) {
+      throw new PrefmeshError('NOT_A_WITNESS', {});
+    }
+    const note = withCosignatures(own, cosigned, participants);
+    if (note !== own.text) this.#ledger.storeCosigned(cosigned.size, note);
+    return this.#answer(note, 0);
+  }
+
+  #answer(checkpoint: string, size: number): LogAnswer {
+    const leaves = this.#leaves.slice(0, openCheckpoint(checkpoint).size);
+    return { checkpoint, proof: size === 0 ? [] : consistencyOfLeaves(leaves, size) };
+  }
+
+  /** The checkpoint of the first `size` receipts, with the cosignatures that came for it. */
+  #checkpointOf(size: number): string {
+    const root = rootOfLeaves(this.#leaves.slice(0, size));
+    const own = { federation: this.#federation.hash, size, root };
+    return this.#ledger.cosigned(size) ?? signCheckpoint(this.#identity, own);
   }
 
   /** Receipts are numbered from 1 without gaps. */

@@ -140,7 +140,7 @@ export class Participant implements AsyncDisposable {
     const client = new BlobClient({ host, store: blobs });
     const chain = new ReceiptChain({
       federation: opened,
-      id: identity.id,
+      identity,
       store,
       blobs,
       client,

@@ -32,6 +32,8 @@ export interface CheckpointSignature {
   readonly signer: ParticipantId;
   /** When a witness saw the checkpoint, in seconds since 1970; null for a log's own signature. */
   readonly seenAt: number | null;
+  /** The line of the note, without its end. */
+  readonly line: string;
 }
 
 export interface OpenedCheckpoint extends Checkpoint {
@@ -54,12 +56,16 @@ export function signCheckpoint(aggregator: Identity, checkpoint: Checkpoint): st
   return `${body}\n${signatureLine(aggregator.id, ED25519, sign(aggregator, Buffer.from(body)))}`;
 }
 
-/** The note with a witness's line added: it has seen this checkpoint at `seenAt` (s), and that nothing before it changed. */
-export function cosignCheckpoint(witness: Identity, { text, ...checkpoint }: OpenedCheckpoint, seenAt: number): string {
-  const signature = sign(witness, cosignedBytes(bodyOf(checkpoint), seenAt));
+/**
+ * A note with nothing but a witness's line: it has seen at `seenAt` (s) that the log is this, and that nothing before
+ * it changed. `withCosignatures` puts the line on the log's own note.
+ */
+export function cosignCheckpoint(witness: Identity, checkpoint: Checkpoint, seenAt: number): string {
+  const body = bodyOf(checkpoint);
   const time = Buffer.alloc(TIME_BYTES);
   time.writeBigUInt64BE(BigInt(seenAt));
-  return text + signatureLine(witness.id, COSIGNATURE, Buffer.concat([time, signature]));
+  const signature = Buffer.concat([time, sign(witness, cosignedBytes(body, seenAt))]);
+  return `${body}\n${signatureLine(witness.id, COSIGNATURE, signature)}`;
 }
 
 /**
@@ -94,6 +100,24 @@ export function cosigners({ signatures }: OpenedCheckpoint, known: readonly Part
   return known.filter((id) => signatures.some(({ signer, seenAt }) => signer === id && seenAt !== null));
 }
 
+/** The note with the lines of those witnesses among `known` that `other`, of the same checkpoint, has and it lacks. */
+export function withCosignatures(
+  note: OpenedCheckpoint,
+  other: OpenedCheckpoint,
+  known: readonly ParticipantId[],
+): string {
+  const there = cosigners(note, known);
+  const added = other.signatures.filter(({ signer, seenAt }) => {
+    return seenAt !== null && known.includes(signer) && !there.includes(signer);
+  });
+  return note.text + added.map(({ line }) => `${line}\n`).join('');
+}
+
+/** Whether both say the same of the same log. */
+export function sameCheckpoint(a: Checkpoint, b: Checkpoint): boolean {
+  return bodyOf(a) === bodyOf(b);
+}
+
 function bodyOf({ federation, size, root }: Checkpoint): string {
   return `${ORIGIN}${federation}\n${size}\n${Buffer.from(root).toString('base64')}\n`;
 }
@@ -121,6 +145,8 @@ function readSignature(line: string, body: string): CheckpointSignature | undefi
   const [, name, encoded] = SIGNATURE_LINE.exec(line) ?? [];
   if (name === undefined) throw malformed('has a signature line of another form');
   const bytes = Buffer.from(encoded!, 'base64');
+  // One signature has one text: the last character has bits that a lenient reader drops.
+  if (bytes.toString('base64') !== encoded) throw malformed('has a signature in another form of base64');
   const signer = peerIdOrNothing(name);
   if (signer === undefined) return undefined;
   const [id, rest] = [bytes.subarray(0, KEY_ID_BYTES), bytes.subarray(KEY_ID_BYTES)];
@@ -131,12 +157,12 @@ function readSignature(line: string, body: string): CheckpointSignature | undefi
   };
   if (id.equals(keyId(signer, ED25519))) {
     check(Buffer.from(body), rest);
-    return { signer, seenAt: null };
+    return { signer, seenAt: null, line };
   }
   if (!id.equals(keyId(signer, COSIGNATURE)) || rest.length < TIME_BYTES) return undefined;
   const seenAt = Number(rest.readBigUInt64BE(0));
   check(cosignedBytes(body, seenAt), rest.subarray(TIME_BYTES));
-  return { signer, seenAt };
+  return { signer, seenAt, line };
 }
 
 function peerIdOrNothing(name: string): ParticipantId | undefined {

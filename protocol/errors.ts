@@ -531,6 +531,20 @@ export const ERRORS = {
     fix: 'give the folder that `prefmesh aggregator export` wrote, a file of its receipts, or an adapter with --audit',
     explain: 'What can be verified needs the manifest, the receipts and the blobs to check it by.',
   },
+  COSIGNATURES_MISSING: {
+    exit: 4,
+    what: 'round {round} has {found} of the {required} cosignatures that its federation wants',
+    fix: 'wait: it is adopted once enough witnesses have repeated it; ask their owners if they run',
+    explain:
+      'Witnesses repeat a round from its updates and cosign the log of receipts. The manifest says how many of them a ' +
+      'participant waits for before it adopts a round.',
+  },
+  NOT_A_WITNESS: {
+    exit: 5,
+    what: 'no witness of the federation has cosigned this checkpoint of its log',
+    fix: 'have the owner name the key as a witness in the manifest; cosign the checkpoint that the log has now',
+    explain: 'A log takes cosignatures of the witnesses that the manifest names, of its own checkpoints.',
+  },
   LOG_TOO_SHORT: {
     exit: 5,
     what: 'the log has fewer than {size} receipts',

@@ -91,6 +91,7 @@ export const LIMITS = {
     unit: 'count',
     why: 'members of a federation; the sum of 2^10 integers of 32 bits is exact in float64, also for weighted rules',
   },
+  witnesses: { value: 64, unit: 'count', why: 'witnesses of one federation; all of them fit on a checkpoint' },
   rounds: { value: 100_000, unit: 'count', why: 'rounds of one federation; one a minute for two months' },
   rank: { value: 512, unit: 'count', why: 'LoRA rank; more is no longer a low rank' },
   pairs: { value: 2 ** 30, unit: 'count', why: 'preference pairs that a participant may claim' },

@@ -124,6 +124,18 @@ export const manifestSchema = z
       .min(1)
       .max(LIMITS.aggregators.value),
 
+    /**
+     * Members who repeat every round from its blobs and cosign the log, so that a participant need not trust the
+     * aggregator, nor repeat every round itself.
+     */
+    witnesses: z.strictObject({
+      participants: z.array(participantIdSchema).max(LIMITS.witnesses.value).refine(isSortedSet, {
+        error: 'not sorted, or not distinct',
+      }),
+      /** How many cosignatures a participant wants before it adopts a round. */
+      required: z.int().min(0).max(LIMITS.witnesses.value),
+    }),
+
     evaluation: z.strictObject({
       /** Its figures are reported. */
       evaluationSet: pairSetSchema,
@@ -157,6 +169,9 @@ export const manifestSchema = z
     if (problem !== undefined) refuse('aggregation', problem);
     else if (manifest.quorum < fewestUpdates(manifest.aggregation.rule, manifest.aggregation.parameters)) {
       refuse('quorum', `less than the rule ${manifest.aggregation.rule} needs`);
+    }
+    if (manifest.witnesses.required > manifest.witnesses.participants.length) {
+      refuse('witnesses', 'more cosignatures than there are witnesses');
     }
     if (manifest.update.normBound * 2 ** manifest.update.fixedPointBits >= 2 ** 31) {
       refuse('update', 'a value within normBound does not fit 32 bits at this many fixedPointBits');

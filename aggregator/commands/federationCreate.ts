@@ -15,6 +15,7 @@ import { SCHEDULES, type ScheduleName } from '../../node/training/schedule.ts';
 import { RULE_NAMES, type RuleName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { type Identity, parseParticipantId } from '../../protocol/identity.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import { createFederation } from '../createFederation.ts';
 import { ownKey } from './ownKey.ts';
@@ -49,6 +50,8 @@ interface CreateOptions extends CommonOptions {
   readonly participant?: string[];
   readonly aggregator?: string[];
   readonly address?: string[];
+  readonly witness?: string[];
+  readonly cosignatures?: number;
   readonly fixedPointBits?: number;
   readonly normBound?: number;
 }
@@ -81,7 +84,7 @@ export function createCommand(): Command {
     .option('--batch-size <n>', 'pairs a step', count, 8)
     .option('--steps-per-round <n>', 'optimiser steps a round', count, 20)
     .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 8 }), 1024)
-    .addOption(new Option('--rule <name>', 'how updates are aggregated').choices(RULE_NAMES).default('alternating'))
+    .addOption(new Option('--rule <name>', 'how updates are aggregated').choices(RULE_NAMES).default('robust'))
     .option('--rounds <n>', 'how many rounds', count, 20)
     .option('--quorum <n>', 'fewest updates that close a round', count, 3)
     .option('--max-participants <n>', 'most members', count, 64)
@@ -102,6 +105,12 @@ export function createCommand(): Command {
       '--aggregator <id>',
       'who runs the rounds; may be repeated (default: the key of this folder)',
       repeatedValue(),
+    )
+    .option('--witness <id>', 'a member that repeats every round and cosigns the log; may be repeated', repeatedValue())
+    .option(
+      '--cosignatures <n>',
+      'how many witnesses a participant waits for before it adopts a round (default: more than half of them)',
+      integerValue({ min: 0, max: LIMITS.witnesses.value }),
     )
     .option('--address <multiaddr>', 'where the first aggregator listens; may be repeated', repeatedValue())
     .option(
@@ -156,6 +165,7 @@ async function create(options: CreateOptions): Promise<void> {
       deadlines: { join: options.joinWait, round: options.deadline },
       admission: admissionOf(options),
       aggregators: aggregatorsOf(options, owner),
+      witnesses: witnessesOf(options),
       maxLossPoints: options.maxLossPoints,
       minimumPairs: options.minimumPairs,
       ...(options.fixedPointBits !== undefined && { fixedPointBits: options.fixedPointBits }),
@@ -178,6 +188,18 @@ function admissionOf({ admission, participant = [] }: CreateOptions): Manifest['
     });
   }
   return { mode: admission, participants: [...new Set(participant.map(parseParticipantId))].sort() };
+}
+
+function witnessesOf({ witness = [], cosignatures }: CreateOptions): Manifest['witnesses'] {
+  const participants = [...new Set(witness.map(parseParticipantId))].sort();
+  const required = cosignatures ?? (participants.length === 0 ? 0 : Math.floor(participants.length / 2) + 1);
+  if (required > participants.length) {
+    throw new PrefmeshError('USAGE', {
+      problem: `${required} cosignatures, and ${participants.length} witnesses`,
+      hint: 'name each witness with --witness ID, or ask for fewer with --cosignatures',
+    });
+  }
+  return { participants, required };
 }
 
 function aggregatorsOf({ aggregator, address = [] }: CreateOptions, owner: Identity): Manifest['aggregators'] {

@@ -139,6 +139,12 @@ export class AggregatorLink {
     return client.log(await this.locate(options.signal), federation.hash, size, options);
   }
 
+  /** Hands in a checkpoint that this node has cosigned. */
+  async cosign(checkpoint: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { client, federation } = this.#components;
+    await client.cosign(await this.locate(options.signal), federation.hash, checkpoint, options);
+  }
+
   /** Reads an announcement. Throws what `openEnvelope` throws. */
   openAnnouncement(bytes: Uint8Array): OpenedMessage<'announcement'> {
     const { federation, identity, now } = this.#components;

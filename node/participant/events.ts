@@ -98,6 +98,8 @@ export interface LogCheckedEvent {
   readonly event: 'log-checked';
   /** How many receipts its newest checkpoint has. */
   readonly receipts: number;
+  /** How many witnesses have cosigned it, this node among them where it is one. */
+  readonly cosignatures: number;
 }
 
 /** A receipt failed: nothing of its round is adopted. All that is wrong, in order. */

@@ -6,7 +6,7 @@
  * checkpoints of one size with different roots, both signed, are proof of two histories, and are kept.
  */
 import { openCheckpoint } from '../../protocol/checkpoint.ts';
-import type { OpenedCheckpoint } from '../../protocol/checkpoint.ts';
+import type { Checkpoint, OpenedCheckpoint } from '../../protocol/checkpoint.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { leafHash, rootOfLeaves, verifyConsistency } from '../../protocol/merkle.ts';
@@ -30,15 +30,17 @@ export class LogWatch {
   }
 
   /**
-   * Asks for the newest checkpoint and holds it against what is known here; returns it.
+   * Asks for a checkpoint of the log with `next`, the receipt just verified, and holds it against what is known here;
+   * returns it.
    *
    * @throws LOG_FORKED when it tells another history, after both were kept; BAD_SIGNATURE, WRONG_AGGREGATOR,
    *   WRONG_FEDERATION, MALFORMED; errors with exit code 4
    */
-  async check(signal?: AbortSignal): Promise<OpenedCheckpoint> {
+  async check(next: Uint8Array, signal?: AbortSignal): Promise<OpenedCheckpoint> {
     const { federation, store, link } = this.#components;
     this.#readNew();
-    const size = this.#leaves.length;
+    const leaves = [...this.#leaves, leafHash(next)];
+    const size = leaves.length;
     const known = store.checkpoint(federation.hash);
     const before = known === null ? null : openCheckpoint(known);
     let answer;
@@ -51,23 +53,19 @@ export class LogWatch {
     const found = openCheckpoint(answer.checkpoint);
     this.#checkSigner(found);
     const forked = (problem: string) => this.#forked(known, answer.checkpoint, problem);
-    const own = { oldSize: size, oldRoot: rootOfLeaves(this.#leaves) };
+    const own = { oldSize: size, oldRoot: rootOfLeaves(leaves) };
     const grown = { newSize: found.size, newRoot: found.root, proof: answer.proof };
     if (!verifyConsistency({ ...own, ...grown })) throw forked('it does not go on from the receipts verified here');
-    if (before !== null) this.#checkBefore(before, found, forked);
+    if (before !== null) checkBefore(before, found, leaves, forked);
     if (before === null || found.size >= before.size) store.recordCheckpoint(federation.hash, answer.checkpoint);
     return found;
   }
 
-  /** What was promised before must still hold, as far as it can be told from here. */
-  #checkBefore(before: OpenedCheckpoint, found: OpenedCheckpoint, forked: (problem: string) => PrefmeshError): void {
-    const same = (a: Uint8Array, b: Uint8Array) => Buffer.from(a).equals(b);
-    if (before.size === found.size && !same(before.root, found.root)) {
-      throw forked(`it has another root than the checkpoint of ${before.size} receipts seen before`);
-    }
-    if (before.size <= this.#leaves.length && !same(before.root, rootOfLeaves(this.#leaves.slice(0, before.size)))) {
-      throw forked(`the receipts are not those of the checkpoint of ${before.size} receipts seen before`);
-    }
+  /** The log of the receipts verified here and `next`: what a witness cosigns. */
+  withNext(next: Uint8Array): Checkpoint {
+    this.#readNew();
+    const leaves = [...this.#leaves, leafHash(next)];
+    return { federation: this.#components.federation.hash, size: leaves.length, root: rootOfLeaves(leaves) };
   }
 
   #checkSigner({ federation: named, signatures }: OpenedCheckpoint): void {
@@ -90,5 +88,21 @@ export class LogWatch {
     for (const envelope of store.receiptsFrom(federation.hash, this.#leaves.length + 1)) {
       this.#leaves.push(leafHash(envelope));
     }
+  }
+}
+
+/** What was promised before must still hold, as far as it can be told from here. */
+function checkBefore(
+  before: OpenedCheckpoint,
+  found: OpenedCheckpoint,
+  leaves: readonly Uint8Array[],
+  forked: (problem: string) => PrefmeshError,
+): void {
+  const same = (a: Uint8Array, b: Uint8Array) => Buffer.from(a).equals(b);
+  if (before.size === found.size && !same(before.root, found.root)) {
+    throw forked(`it has another root than the checkpoint of ${before.size} receipts seen before`);
+  }
+  if (before.size <= leaves.length && !same(before.root, rootOfLeaves(leaves.slice(0, before.size)))) {
+    throw forked(`the receipts are not those of the checkpoint of ${before.size} receipts seen before`);
   }
 }

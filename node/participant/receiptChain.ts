@@ -6,9 +6,9 @@
  * signature, terms, the chain and the own update, and saves the download of the others' updates. Either way the
  * aggregator's log must go on from the receipts that were followed.
  */
-import { isPrefmeshError } from '../../protocol/errors.ts';
-import type { PrefmeshError } from '../../protocol/errors.ts';
-import type { ParticipantId } from '../../protocol/identity.ts';
+import { cosignCheckpoint, cosigners } from '../../protocol/checkpoint.ts';
+import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
+import type { Identity } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { roundNumber } from '../../protocol/names.ts';
@@ -34,7 +34,7 @@ export type VerifyMode = (typeof VERIFY_MODES)[number];
 
 export interface ReceiptChainComponents {
   readonly federation: OpenedManifest;
-  readonly id: ParticipantId;
+  readonly identity: Identity;
   readonly store: ParticipantStore;
   readonly blobs: BlobStore;
   readonly client: BlobClient;
@@ -46,10 +46,19 @@ export interface ReceiptChainComponents {
   readonly onEvent: (event: ParticipantEvent) => void;
 }
 
+interface VerifiedRound {
+  readonly receipt: OpenedReceipt;
+  /** Bytes that came for it, and the blobs that were not here before. */
+  readonly received: number;
+  readonly fetched: readonly Sha256[];
+}
+
 export class ReceiptChain {
   readonly #components: ReceiptChainComponents;
   readonly #log: LogWatch;
   #last: OpenedReceipt | null;
+  /** The round after the last one, once it is verified and until it is adopted. */
+  #verified: VerifiedRound | null = null;
 
   constructor(components: ReceiptChainComponents) {
     this.#components = components;
@@ -92,17 +101,37 @@ export class ReceiptChain {
    *   it be; errors with exit code 4 where something could not be fetched for now
    */
   async followTo(round: RoundNumber, signal?: AbortSignal): Promise<void> {
-    if (this.round >= round) return;
     while (this.round < round) await this.#follow(roundNumber(this.round + 1), signal);
-    const { size } = await this.#log.check(signal);
-    this.#components.onEvent({ event: 'log-checked', receipts: size });
   }
 
   async #follow(round: RoundNumber, signal?: AbortSignal): Promise<void> {
-    const { federation, store, blobs, link, table, folder, onEvent } = this.#components;
+    const { federation, store, blobs, table, folder, onEvent } = this.#components;
+    // A round that waits for cosignatures is not verified anew at every look.
+    const verified =
+      this.#verified?.receipt.content.round === round ? this.#verified : await this.#verify(round, signal);
+    this.#verified = verified;
+    const { receipt, received, fetched } = verified;
+    await this.#agreeOnLog(receipt, signal);
+    const { outcome, output } = receipt.content;
+    if (outcome === 'published') {
+      const tensors = decodeBlob(await blobs.read(output));
+      const adopted = await adoptAdapter(folder, { federation, receipt: receipt.content, tensors, table });
+      store.recordReceipt(federation.hash, receipt);
+      onEvent({ event: 'adopted', round, adapter: output, folder: adopted, bytesReceived: received });
+    } else {
+      store.recordReceipt(federation.hash, receipt);
+    }
+    this.#last = receipt;
+    this.#verified = null;
+    for (const hash of fetched) if (hash !== output) await blobs.delete(hash);
+  }
+
+  /** Fetches a round's receipt and what it takes to check it, and checks it. Throws the first thing that is wrong. */
+  async #verify(round: RoundNumber, signal?: AbortSignal): Promise<VerifiedRound> {
+    const { federation, blobs, link, verify, onEvent } = this.#components;
     const options = signal ? { signal } : {};
     const envelope = await link.askForReceipt(round, options);
-    const full = this.#components.verify === 'full';
+    const full = verify === 'full';
     const envelopes = full && opened(envelope) !== undefined ? await link.askForEvidence(round, options) : null;
     const fetched: Sha256[] = [];
     const { received, missing, size } = await this.#gather(envelope, fetched, signal);
@@ -124,32 +153,41 @@ export class ReceiptChain {
       onEvent({ event: 'receipt-refused', round, codes: failures.map(({ code }) => code) });
       throw failures[0]!;
     }
-    const { content } = receipt;
-    const { outcome, reason, figures, output } = content;
+    const { outcome, reason, figures } = receipt.content;
     onEvent({ event: 'receipt-verified', round, receipt: receipt.hash, outcome, reason, checked, figures });
-    if (outcome === 'published') {
-      const tensors = decodeBlob(await blobs.read(output));
-      const adopted = await adoptAdapter(folder, { federation, receipt: content, tensors, table });
-      store.recordReceipt(federation.hash, receipt);
-      onEvent({ event: 'adopted', round, adapter: output, folder: adopted, bytesReceived: received });
-    } else {
-      store.recordReceipt(federation.hash, receipt);
+    return { receipt, received, fetched };
+  }
+
+  /**
+   * Holds the log against the receipt, cosigns it if this node is a witness and has repeated the round, and makes sure
+   * of as many cosignatures as the manifest wants; the own repetition counts as one.
+   */
+  async #agreeOnLog({ content, bytes }: OpenedReceipt, signal?: AbortSignal): Promise<void> {
+    const { federation, identity, link, verify, onEvent } = this.#components;
+    const { participants, required } = federation.content.witnesses;
+    const checkpoint = await this.#log.check(bytes, signal);
+    const others = cosigners(checkpoint, participants).filter((id) => id !== identity.id);
+    const isWitness = verify === 'full' && participants.includes(identity.id);
+    if (isWitness) {
+      const seenAt = Math.floor(Date.now() / 1000);
+      await link.cosign(cosignCheckpoint(identity, this.#log.withNext(bytes), seenAt), signal ? { signal } : {});
     }
-    this.#last = receipt;
-    for (const hash of fetched) if (hash !== output) await blobs.delete(hash);
+    const found = others.length + (isWitness ? 1 : 0);
+    if (found < required) throw new PrefmeshError('COSIGNATURES_MISSING', { round: content.round, found, required });
+    onEvent({ event: 'log-checked', receipts: checkpoint.size, cosignatures: found });
   }
 
   /** What this node sent in the round and was told is accepted, as the receipt ought to list it. */
   #own(round: RoundNumber, envelope: Uint8Array): VerificationTask['own'] {
-    const { federation, id, store } = this.#components;
+    const { federation, identity, store } = this.#components;
     const update = store.update(federation.hash, round);
     if (update?.status !== 'accepted') return null;
     const offers = store.offers(federation.hash, round);
     // The same update may have been offered by several messages, of which the aggregator counts the first it took.
     const listed = opened(envelope)?.content;
-    const entry = listed && updateOf(listed, id);
+    const entry = listed && updateOf(listed, identity.id);
     const counted = offers.find((offer) => offer === entry?.envelope) ?? offers.at(-1)!;
-    return { sender: id, envelope: counted, blob: update.blob };
+    return { sender: identity.id, envelope: counted, blob: update.blob };
   }
 
   /**

@@ -11,7 +11,7 @@ import { writeFederationFile } from '../../node/participant/federationFile.ts';
 import { joinFederation } from '../../node/participant/join.ts';
 import { DataFolder } from '../../node/storage/dataFolder.ts';
 import { openIdentity } from '../../node/storage/keys.ts';
-import type { Identity } from '../../protocol/identity.ts';
+import type { Identity, ParticipantId } from '../../protocol/identity.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { Program } from './program.ts';
 
@@ -25,6 +25,8 @@ export interface FixtureOptions {
   /** Optimiser steps a round. */
   readonly steps?: number;
   readonly terms?: Partial<FederationTerms>;
+  /** Participants by name who cosign the log, and how many of them everybody waits for. */
+  readonly witnesses?: { readonly names: readonly string[]; readonly required: number };
 }
 
 export class FederationFixture implements Disposable {
@@ -45,12 +47,20 @@ export class FederationFixture implements Disposable {
   }
 
   /** Makes the federation and, in the folder of its aggregator, the key that runs it. */
-  static async make({ participants, rounds = 2, steps = 3, terms = {} }: FixtureOptions): Promise<FederationFixture> {
+  static async make({
+    participants,
+    rounds = 2,
+    steps = 3,
+    terms = {},
+    witnesses = { names: [], required: 0 },
+  }: FixtureOptions): Promise<FederationFixture> {
     const fixture = new FederationFixture(participants);
     writePairs(fixture.evaluationPairs, 'evaluation', 12);
     writePairs(fixture.rootPairs, 'root', 8);
     for (const name of fixture.names) writePairs(fixture.pairs(name), name, 16);
     fixture.owner = await fixture.identity('aggregator');
+    const ids: ParticipantId[] = [];
+    for (const name of witnesses.names) ids.push((await fixture.identity(name)).id);
     fixture.federation = await createFederation(
       fixture.owner,
       {
@@ -78,6 +88,7 @@ export class FederationFixture implements Disposable {
         deadlines: { join: 2 * MINUTE, round: 2 * MINUTE },
         admission: { mode: 'open' },
         aggregators: [{ id: fixture.owner.id, addresses: [] }],
+        witnesses: { participants: ids.sort(), required: witnesses.required },
         maxLossPoints: 100,
         minimumPairs: 8,
         ...terms,

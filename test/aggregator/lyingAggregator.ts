@@ -104,7 +104,7 @@ export class LyingAggregator implements AsyncDisposable {
       onKnownRound: () => {},
       onEvent,
     });
-    const log = new FederationLog(federation.hash, identity, ledger);
+    const log = new FederationLog(federation, identity, ledger);
     stack.use(await BlobServer.start({ host, store: blobs }, { mayRead: () => true }));
     stack.use(
       await FederationServer.start(host, {
@@ -121,6 +121,7 @@ export class LyingAggregator implements AsyncDisposable {
           const honest = log.from(size);
           return honest && (lies.log?.(honest) ?? honest);
         },
+        cosign: (_, checkpoint) => log.cosign(checkpoint),
       }),
     );
     rounds.start();

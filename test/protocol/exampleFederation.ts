@@ -82,6 +82,7 @@ export function exampleManifest(changes: Partial<Manifest> = {}): Manifest {
     deadlines: { join: 1_000, round: 60_000 },
     admission: { mode: 'open' },
     aggregators: [{ id: aggregator.id, addresses: ['/ip4/127.0.0.1/tcp/4001'] }],
+    witnesses: { participants: [], required: 0 },
     evaluation: {
       evaluationSet: { sha256: hashOf('evaluation set'), pairs: 100 },
       rootSet: { sha256: hashOf('root set'), pairs: 100 },

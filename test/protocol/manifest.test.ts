@@ -67,6 +67,7 @@ describe('manifest', () => {
     'the same aggregator twice': { aggregators: [...example.aggregators, ...example.aggregators] },
     'no aggregator': { aggregators: [] },
     'an unknown rule': { aggregation: { rule: 'magic' as 'mean', parameters: {} } },
+    'more cosignatures than witnesses': { witnesses: { participants: [], required: 1 } },
     'a parameter that the rule has not': { aggregation: { rule: 'mean', parameters: { power: 2 } } },
     'a norm bound that the fixed-point range cannot hold': { update: { fixedPointBits: 28, normBound: 10 } },
     'a norm bound of zero': { update: { fixedPointBits: 16, normBound: 0 } },

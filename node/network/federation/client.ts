@@ -66,6 +66,16 @@ export class FederationClient {
     return this.#exchange(aggregator, { t: 'log', federation, size }, 'log', `log from ${size}`, options);
   }
 
+  /** Hands in a checkpoint of the log that a witness has cosigned. Throws as `request`. */
+  async cosign(
+    aggregator: PeerAddress,
+    federation: Sha256,
+    checkpoint: string,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    await this.#exchange(aggregator, { t: 'cosign', federation, checkpoint }, 'log', 'cosignature', options);
+  }
+
   async #exchange<Kind extends FederationReply['t']>(
     aggregator: PeerAddress,
     request: FederationRequest,

@@ -6,6 +6,7 @@
  *   manifest {federation}          ->  reply {envelope}
  *   evidence {federation, round}   ->  evidence {envelopes}         the update messages that a receipt lists
  *   log {federation, size}         ->  log {checkpoint, proof}      how long the log is, and that it goes on from `size`
+ *   cosign {federation, checkpoint} -> log {checkpoint, proof}      takes a witness's line for the log's own checkpoint
  *
  * each or refused {code}. A frame is a varint length and MessagePack. All but the first may be asked for by anyone who
  * knows the federation's id, which is its manifest's hash: what comes back is checked by signatures and hashes.
@@ -34,6 +35,11 @@ export const requestSchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('manifest'), federation: sha256Schema }),
   z.strictObject({ t: z.literal('evidence'), federation: sha256Schema, round: roundNumberSchema }),
   z.strictObject({ t: z.literal('log'), federation: sha256Schema, size: z.int().min(0).max(LIMITS.rounds.value) }),
+  z.strictObject({
+    t: z.literal('cosign'),
+    federation: sha256Schema,
+    checkpoint: z.string().max(LIMITS.checkpoint.value),
+  }),
 ]);
 export type FederationRequest = z.infer<typeof requestSchema>;
 

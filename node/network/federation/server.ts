@@ -38,6 +38,8 @@ export interface FederationServerInit {
   readonly evidence: (federation: Sha256, round: RoundNumber) => readonly Uint8Array[] | undefined;
   /** The newest checkpoint with the proof from `size` on, or undefined where the log is not that long. */
   readonly log: (federation: Sha256, size: number) => LogAnswer | undefined;
+  /** Takes the cosignatures of a checkpoint of the log; the checkpoint with all it has. Throws NOT_A_WITNESS. */
+  readonly cosign: (federation: Sha256, checkpoint: string) => LogAnswer;
   /** Requests that one peer may make at once; the allowance refills within `LIMITS.requestRefill`. */
   readonly requests?: number;
 }
@@ -116,6 +118,10 @@ export class FederationServer implements AsyncDisposable {
         const answer = this.#init.log(federation, request.size);
         if (answer === undefined) throw new PrefmeshError('LOG_TOO_SHORT', { size: request.size });
         return { t: 'log', checkpoint: answer.checkpoint, proof: [...answer.proof] };
+      }
+      case 'cosign': {
+        const { checkpoint, proof } = this.#init.cosign(federation, request.checkpoint);
+        return { t: 'log', checkpoint, proof: [...proof] };
       }
     }
   }

@@ -8,6 +8,7 @@ await FederationServer.start(host, {
   manifest: () => Buffer.from('still here'),
   evidence: () => undefined,
   log: () => undefined,
+  cosign: () => ({ checkpoint: '', proof: [] }),
   onMessage: () => Promise.reject(new Error('not asked here')),
 });
 process.stdout.write(`${host.addresses[0]}\n`);

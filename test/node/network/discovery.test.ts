@@ -16,6 +16,7 @@ async function serveManifest(host: Host, manifest: Uint8Array): Promise<Federati
     manifest: () => manifest,
     evidence: () => undefined,
     log: () => undefined,
+    cosign: () => ({ checkpoint: '', proof: [] }),
     onMessage: () => Promise.reject(new Error('not asked here')),
   });
 }

@@ -15,6 +15,7 @@ const ECHO: FederationServerInit = {
   manifest: () => undefined,
   evidence: () => undefined,
   log: () => undefined,
+  cosign: () => ({ checkpoint: '', proof: [] }),
   onMessage: async (envelope) => Buffer.concat([Buffer.from('heard: '), envelope]),
 };
 
