@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempDisposable, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gradients } from '../../../node/engine/derivative.ts';
+import { backward, gradients } from '../../../node/engine/derivative.ts';
 import type { Executor } from '../../../node/engine/executor.ts';
 import { input, weight, type Value } from '../../../node/engine/graph.ts';
 import { OnnxRuntimeExecutor } from '../../../node/engine/onnxruntime.ts';
@@ -20,6 +20,8 @@ import { Policy } from '../../../node/training/policy.ts';
 import { tokenizePairs } from '../../../node/training/tokenization.ts';
 import type { OracleCase } from '../../oracle/oracleCase.ts';
 import { relativeError } from './closeness.ts';
+import { seedFor } from './executorSuite.ts';
+import { feedsOf, graphCases } from './graphCases.ts';
 import { weightFile } from './weightFile.ts';
 
 // The CPU computes a node in float32 where no neighbour has half precision: hence the negations.
@@ -68,6 +70,18 @@ describe('activations in half precision', () => {
     assert.deepEqual(total, [5000]);
     const [, least] = await compute(logSoftmax(activation(x)), [0, -100.0625], 'float16');
     assert.ok(Math.abs(least! + 100.0625) < 1e-5);
+  });
+
+  it('stop short of the head: log-probabilities and their derivative are those of float32, bit by bit', async () => {
+    const graph = graphCases({ a: 2, b: 3, c: 4 }).find(({ name }) => name.startsWith('tokenLogProbs'))!;
+    const outputs = [graph.output, ...backward(graph.output, seedFor(graph), graph.inputs)];
+    const named = Object.fromEntries(outputs.map((output, i) => [`y${i}`, output]));
+    const [full, half] = await Promise.all(
+      (['float32', 'float16'] as const).map(async (precision) => {
+        return (await executor.compile(named, { precision })).run(feedsOf(graph, 5));
+      }),
+    );
+    assert.deepEqual(half, full);
   });
 
   it('go with weights of every storage type', async () => {
