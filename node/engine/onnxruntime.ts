@@ -81,7 +81,12 @@ export class OnnxRuntimeExecutor implements Executor {
     const session = this.#sequence++;
     try {
       await writeFile(file, model.bytes, { mode: 0o600 });
-      const settings = { device: this.device, threads: this.#threads, weights: this.#keeping(model, options) };
+      const settings = {
+        device: this.device,
+        threads: this.#threads,
+        weights: this.#keeping(model, options),
+        brisk: options.brisk === true,
+      };
       await this.#ask({ kind: 'compile', session, file, traceFile: options.trace ? file : undefined, ...settings });
     } finally {
       await rm(file, { force: true });

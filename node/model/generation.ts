@@ -47,11 +47,14 @@ export interface Generation {
 /** Prompts that run together: enough to keep two cores busy, few enough that the longest answer holds up few others. */
 const ROWS = 32;
 
-/** Compiled graphs kept at once: those of two shapes. */
-const KEPT_GRAPHS = 4;
+/** Compiled graphs of a kind kept at once: those of two shapes. */
+const KEPT_GRAPHS = 2;
 
 /** Up to this many bytes of weights, every graph gets a private copy made ready for its kernels: a third faster. */
 const COPIED_WEIGHTS = 64 * 1024 * 1024;
+
+/** Up to this many bytes the graph that adds tokens does, and then but one such graph is kept. */
+const COPIED_FOR_TOKENS = 2 * 1024 * 1024 * 1024;
 
 /** One prompt on its way. */
 interface Row {
@@ -68,7 +71,8 @@ interface Row {
 export class Generator implements AsyncDisposable {
   readonly #executor: Executor;
   readonly #model: GenerationModel;
-  readonly #graphs: CompiledGraphs;
+  readonly #reading: CompiledGraphs;
+  readonly #adding: CompiledGraphs;
   readonly #adapter: Record<string, ResidentTensor>;
 
   private constructor(executor: Executor, model: GenerationModel, adapter: Record<string, ResidentTensor>) {
@@ -76,8 +80,12 @@ export class Generator implements AsyncDisposable {
     this.#model = model;
     this.#adapter = adapter;
     const { checkpoint } = model;
+    const bytes = weightBytes(checkpoint);
+    const weights = (most: number) => (bytes <= most ? 'fast' : 'small');
     const kept = keptGraphs(executor.device, checkpoint.tensors.values(), KEPT_GRAPHS);
-    this.#graphs = new CompiledGraphs(executor, kept, { weights: weightsFor(checkpoint) });
+    this.#reading = new CompiledGraphs(executor, kept, { weights: weights(COPIED_WEIGHTS) });
+    const adding = bytes <= COPIED_WEIGHTS ? kept : 1;
+    this.#adding = new CompiledGraphs(executor, adding, { weights: weights(COPIED_FOR_TOKENS), brisk: true });
   }
 
   static async open(options: GeneratorOptions): Promise<Generator> {
@@ -133,12 +141,12 @@ export class Generator implements AsyncDisposable {
         tokens.set(prompts[index]!, i * time);
         last[i] = i * time + length - 1;
       }
-      const reading = await this.#graphs.get(`prompt ${size} ${time}`, () => promptGraph(this.#model, size, time));
+      const reading = await this.#reading.get(`prompt ${size} ${time}`, () => promptGraph(this.#model, size, time));
       const feeds = { tokens, last, ...this.#adapter };
       let { logits } = await reading.run(feeds, { signal, writes: writesInto(cache, new Int32Array(size)) });
       takeTokens(rows, logits as Float32Array, config, sampling, onToken);
 
-      const adding = await this.#graphs.get(`token ${size} ${context}`, () => tokenGraph(this.#model, size, context));
+      const adding = await this.#adding.get(`token ${size} ${context}`, () => tokenGraph(this.#model, size, context));
       const lengths = rows.map(({ length }) => length);
       const masks = new CacheMasks(config, lengths, size, context);
       while (rows.some(({ finishReason }) => finishReason === undefined)) {
@@ -196,10 +204,10 @@ function takeTokens(
   }
 }
 
-/** Packed weights have no copy to gain from: unfolded, they stay 4 bits. */
-function weightsFor({ tensors, quantized }: Checkpoint): 'fast' | 'small' {
-  if (quantized !== undefined) return 'small';
+/** What a copy of the weights would take. Packed ones have no copy to gain from: unfolded, they stay 4 bits. */
+function weightBytes({ tensors, quantized }: Checkpoint): number {
+  if (quantized !== undefined) return Infinity;
   let bytes = 0;
   for (const tensor of tensors.values()) bytes += tensor.bytes;
-  return bytes <= COPIED_WEIGHTS ? 'fast' : 'small';
+  return bytes;
 }

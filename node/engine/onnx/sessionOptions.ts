@@ -23,14 +23,19 @@ export interface SessionSettings {
   readonly threads: number;
   /** Whether weights are packed and converted once, in a private copy, or used as they are in their file. */
   readonly weights: 'fast' | 'small';
+  readonly brisk: boolean;
   /** Where a trace of the runs is written, without its ending; none if absent. */
   readonly traceFile?: string | undefined;
 }
+
+/** Longer than what one thread alone computes between two kernels of a decode step. */
+const SPIN_US = 200;
 
 export function sessionOptions({
   device,
   threads,
   weights,
+  brisk,
   traceFile,
 }: SessionSettings): InferenceSession.SessionOptions {
   const small = weights === 'small';
@@ -49,8 +54,10 @@ export function sessionOptions({
       ...(small && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
       session: {
         ...(small && { disable_prepacking: '1' }),
-        // Several nodes may share a machine: a thread that waits must not hold a core.
-        intra_op: { allow_spinning: '0' },
+        // Several nodes may share a machine: a thread that waits must not hold a core. Where kernels are shorter than
+        // the waking of a thread it holds one after all, for so many microseconds and never between two runs.
+        intra_op: brisk ? { allow_spinning: '1', spin_duration_us: String(SPIN_US) } : { allow_spinning: '0' },
+        ...(brisk && { force_spinning_stop: '1' }),
       },
     },
   };

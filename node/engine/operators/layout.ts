@@ -158,12 +158,23 @@ const CONCAT: Primitive<{ readonly axis: number }> = {
 };
 
 export function reshape(x: Value, shape: Shape): Value {
-  return sameShape(x.shape, shape) ? x : apply(RESHAPE, [x], { shape });
+  if (sameShape(x.shape, shape)) return x;
+  // Of two reshapes in a row the last decides.
+  if (x.kind === 'application' && x.operator === RESHAPE) return reshape(x.inputs[0]!, shape);
+  return apply(RESHAPE, [x], { shape });
 }
 
 /** Axis `i` of the result is axis `order[i]` of `x`. */
 export function transpose(x: Value, order: readonly number[]): Value {
-  return order.every((axis, i) => axis === i) ? x : apply(TRANSPOSE, [x], { order });
+  const long = order.filter((axis) => x.shape[axis] !== 1);
+  // Where only axes of extent 1 change places, no element moves: with one new token, heads are folded for nothing.
+  if (long.every((axis, i) => i === 0 || axis > long[i - 1]!)) {
+    return reshape(
+      x,
+      order.map((axis) => x.shape[axis]!),
+    );
+  }
+  return apply(TRANSPOSE, [x], { order });
 }
 
 /** The part of `x` of the given extents that begins at `starts`. */
