@@ -80,7 +80,7 @@ export function extentOf(pairs: readonly TokenizedPair[]): BatchExtent {
 }
 
 /** Rows of the head's logits that are held at once; at a vocabulary of 50 000, 100 MB. */
-const HEAD_CHUNK = 512;
+export const HEAD_CHUNK = 512;
 
 /** A SmolLM2-135M step of this many tokens peaks at about 4 GB. */
 export const TOKEN_BUDGET = 1536;

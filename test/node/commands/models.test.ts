@@ -33,7 +33,36 @@ describe('commands that look at models and adapters, and generate', () => {
     // Two of embedding and head [264, 32], then per layer q, o [32, 32], k, v [16, 32], three of [64, 32], two norms.
     const perLayer = 2 * 32 * 32 + 2 * 16 * 32 + 3 * 64 * 32 + 2 * 32;
     assert.equal(facts!.parameters, 2 * 264 * 32 + 2 * perLayer + 32);
+    assert.deepEqual(facts!.parts, {
+      embedding: 264 * 32,
+      head: 264 * 32,
+      attention: 2 * (2 * 32 * 32 + 2 * 16 * 32),
+      feedForward: 2 * 3 * 64 * 32,
+      norms: 5 * 32,
+    });
     assert.deepEqual(facts!.tokenizer, { tokens: 257, eos: 256, bos: null, addsBos: false });
+  });
+
+  it('tell the memory of training for the settings asked about', () => {
+    interface Facts {
+      memory: { pairs_at_once: number; training: { activation_checkpointing: boolean; peak: number }[] };
+    }
+    const peaks = (...args: string[]) => {
+      const [facts] = jsonLines<Facts>('model', 'inspect', llama, '--home', home, ...args);
+      const { training, pairs_at_once: pairs } = facts!.memory;
+      return {
+        pairs,
+        peaks: training.map(({ peak }) => peak),
+        again: training.map((one) => one.activation_checkpointing),
+      };
+    };
+    const [small, large] = [
+      peaks('--batch-size', '1', '--max-length', '64'),
+      peaks('--batch-size', '4', '--max-length', '64'),
+    ];
+    assert.deepEqual([small.pairs, large.pairs, small.again], [1, 4, [false, true, false, true, false, true]]);
+    for (const [i, peak] of small.peaks.entries()) assert.ok(peak < large.peaks[i]!);
+    for (const i of [0, 2, 4]) assert.ok(large.peaks[i + 1]! < large.peaks[i]!);
   });
 
   it('inspect an adapter, and tell whether it fits a model', () => {
