@@ -90,7 +90,7 @@ export class Contender implements AsyncDisposable {
   }
 }
 
-export function randomPairs({ batch, prompt, completion }: Workload, vocabulary: number): TokenizedPair[] {
+function randomPairs({ batch, prompt, completion }: Workload, vocabulary: number): TokenizedPair[] {
   return Array.from({ length: batch }, (_, i) => {
     const random = new RandomStream('benchmark pair', i);
     const tokens = (count: number) => Array.from({ length: count }, () => Math.floor(random.uniform() * vocabulary));

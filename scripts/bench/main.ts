@@ -1,6 +1,6 @@
 /**
  * How fast training is on this machine: optimiser steps and tokens a second, for the embedded model and for one of
- * the size of SmolLM2-135M.
+ * the size of SmolLM2-135M; and how fast the latter generates.
  *
  *   npm run bench [-- --runs N] [--threads N] [--json]
  *
@@ -16,6 +16,7 @@ import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { Contender } from './contender.ts';
 import { describeMachine } from './machine.ts';
 import { writeRandomCheckpoint } from './randomCheckpoint.ts';
+import { decodingSection } from './sections/decoding.ts';
 import { show, spreadOf } from './statistics.ts';
 
 const { values: options } = parseArgs({
@@ -70,8 +71,9 @@ const results = contenders.map((contender) => {
     tokensPerSecond: spreadOf(rates.map((rate) => rate * contender.tokensPerStep)),
   };
 });
+const [decoding] = await decodingSection({ runs, threads, say });
 if (options.json) {
-  process.stdout.write(`${JSON.stringify({ machine, runs, results })}\n`);
+  process.stdout.write(`${JSON.stringify({ machine, runs, results, decoding })}\n`);
 } else {
   process.stdout.write(
     '| model | pairs a step | tokens (prompt + answer) | steps/s | tokens/s |\n|---|---|---|---|---|\n',
@@ -80,4 +82,6 @@ if (options.json) {
     const cells = [model, batch, `${prompt} + ${completion}`, show(stepsPerSecond), show(tokensPerSecond)];
     process.stdout.write(`| ${cells.join(' | ')} |\n`);
   }
+  process.stdout.write(`\n| ${decoding!.columns.join(' | ')} |\n|${'---|'.repeat(decoding!.columns.length)}\n`);
+  for (const row of decoding!.rows) process.stdout.write(`| ${row.join(' | ')} |\n`);
 }

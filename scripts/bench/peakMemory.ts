@@ -15,8 +15,8 @@ import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { quantizeCheckpoint } from '../../node/model/quantization/quantizedBase.ts';
 import type { QuantizationScheme } from '../../node/model/quantization/scheme.ts';
 import { initialAdapter } from '../../node/training/adapter.ts';
-import { Policy } from '../../node/training/policy.ts';
-import { randomPairs } from './contender.ts';
+import { Policy, type TokenizedPair } from '../../node/training/policy.ts';
+import { RandomStream } from '../../node/training/randomStream.ts';
 import { SMOLLM2_135M, writeRandomCheckpoint, type RandomDimensions } from './randomCheckpoint.ts';
 
 interface MemoryCase {
@@ -43,11 +43,22 @@ async function peakOf(folder: string, { pairs, prompt, completion, checkpointing
     tokenBudget: 2 ** 20,
     activationCheckpointing: checkpointing,
   });
-  const made = randomPairs({ batch: pairs, prompt, completion, steps: 1 }, checkpoint.config.vocabSize);
+  const made = randomPairs(pairs, prompt, completion, checkpoint.config.vocabSize);
   const reference = { chosen: new Float64Array(pairs), rejected: new Float64Array(pairs) };
   for (let step = 0; step < 2; step++)
     await policy.lossAndGradient(made, vector, reference, { loss: 'sigmoid', beta: 0.1 });
   return process.resourceUsage().maxRSS * 1024;
+}
+
+function randomPairs(pairs: number, prompt: number, completion: number, vocabulary: number): TokenizedPair[] {
+  const random = new RandomStream('pairs of the memory benchmark');
+  const tokens = (count: number) => Array.from({ length: count }, () => Math.floor(random.uniform() * vocabulary));
+  return Array.from({ length: pairs }, (_, i) => ({
+    id: String(i),
+    prompt: tokens(prompt),
+    chosen: tokens(completion),
+    rejected: tokens(completion),
+  }));
 }
 
 const SMOL = SMOLLM2_135M;
