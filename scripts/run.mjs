@@ -18,6 +18,8 @@ const TARGETS = {
   check: ['scripts/check.ts'],
   study: ['scripts/study/main.ts'],
   bench: ['scripts/bench/main.ts'],
+  // `bench --base …`: of bases in 4 bits
+  benchBase: ['scripts/bench/fourBitBase.ts'],
   build: ['scripts/build.ts'],
   pairs: ['scripts/make-taste-pairs.ts'],
   docs: ['scripts/docs/generate.ts'],
@@ -25,7 +27,8 @@ const TARGETS = {
 };
 
 const [name, ...rest] = process.argv.slice(2);
-const target = Object.hasOwn(TARGETS, name ?? '') ? TARGETS[name] : undefined;
+const asked = name === 'bench' && rest.some((word) => /^--base(=|$)/.test(word)) ? 'benchBase' : (name ?? '');
+const target = Object.hasOwn(TARGETS, asked) ? TARGETS[asked] : undefined;
 if (target === undefined) {
   fail('USAGE', `no target ${name ?? 'given'}`, `use one of ${Object.keys(TARGETS).join(', ')}`, 2);
 }
