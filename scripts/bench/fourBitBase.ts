@@ -21,7 +21,7 @@ import { BASE_PRECISIONS, type BasePrecision } from '../../node/commands/basePre
 import { integerValue, listValue } from '../../node/commands/values.ts';
 import type { FourBitFigures, FourBitRun } from './fourBitRun.ts';
 import { describeMachine } from './machine.ts';
-import { MODEL_SIZES, writeRandomCheckpoint, type ModelSizeName } from './randomCheckpoint.ts';
+import { LLAMA_3_2_1B, SMOLLM2_135M, writeRandomCheckpoint } from './randomCheckpoint.ts';
 import { show, spreadOf } from './statistics.ts';
 
 const { values: options } = parseArgs({
@@ -36,8 +36,12 @@ const { values: options } = parseArgs({
   },
 });
 const count = integerValue({ min: 1 });
-const sizes = Object.keys(MODEL_SIZES) as ModelSizeName[];
-const [size] = listValue(sizes)(options['model-size']) as [ModelSizeName];
+const SIZES = {
+  '135m': { name: 'SmolLM2-135M', dimensions: SMOLLM2_135M },
+  '1b': { name: 'Llama-3.2-1B', dimensions: LLAMA_3_2_1B },
+};
+const sizes = Object.keys(SIZES) as (keyof typeof SIZES)[];
+const size = listValue(sizes)(options['model-size'])[0]!;
 const bases = listValue(BASE_PRECISIONS)(options.base) as BasePrecision[];
 const recomputed = listValue(['true', 'false'] as const)(options['activation-checkpointing']).map((s) => s === 'true');
 const [steps, runs, threads] = [count(options.steps), count(options.runs), count(options.threads)];
@@ -47,8 +51,8 @@ const machine = describeMachine();
 say(`${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}`);
 say(`Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}, load ${machine.load} at the start`);
 await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-bench-'));
-say(`writing random weights of the dimensions of ${MODEL_SIZES[size].name}`);
-await writeRandomCheckpoint(folder.path, size);
+say(`writing random weights of the dimensions of ${SIZES[size].name}`);
+await writeRandomCheckpoint(folder.path, SIZES[size].dimensions);
 
 const common = { model: folder.path, cache: join(folder.path, 'cache'), threads };
 const quantising = new Map<BasePrecision, FourBitFigures>();
