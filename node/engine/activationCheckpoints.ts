@@ -4,15 +4,14 @@
  * pass gets there. A third more arithmetic for a fraction of the memory; the gradients are the same to the bit.
  *
  * A copy that could be told from its original by nothing would be merged with it, by `simplify.ts` and by the runtime,
- * and so be kept after all. Hence the barrier: the copy starts from `x + 0 · (a part of the gradient)`, which is `x`,
- * but cannot be had before the gradient.
+ * and so be kept after all. Hence the barrier (`barrier.ts`): the copy starts from values that cannot be had before the
+ * gradient.
  */
 
+import { barrierAfter, type Barrier } from './barrier.ts';
 import { backward, dependentOn } from './derivative.ts';
 import { apply, inTopologicalOrder, scalar, shapeText, type Value } from './graph.ts';
-import { sum } from './operators/broadcasting.ts';
 import { add, multiply } from './operators/elementwise.ts';
-import { slice } from './operators/layout.ts';
 
 /**
  * Gradients of the scalar `loss` by each of `variables`, as `gradients` gives them.
@@ -41,20 +40,6 @@ export function checkpointedGradients(loss: Value, variables: readonly Value[], 
     gradient = slopes[segment.sources.indexOf(start)]!;
   }
   return variables.map((variable) => totals.get(variable) ?? multiply(variable, scalar(0)));
-}
-
-/** `x`, to be had only once `gradient` is. */
-export type Barrier = (x: Value) => Value;
-
-export function barrierAfter(gradient: Value): Barrier {
-  const { shape } = gradient;
-  const first = slice(
-    gradient,
-    shape.map(() => 0),
-    shape.map((extent, axis) => (axis === shape.length - 1 ? extent : 1)),
-  );
-  const nothing = multiply(sum(first, [...shape.keys()]), scalar(0));
-  return (x) => add(x, nothing);
 }
 
 /** A part of the graph: what is computed from `sources` up to `end`. */

@@ -139,7 +139,7 @@ function block(): TestGraph {
     Int32Array.from({ length: rows }, (_, i) => (5 * i) % VOCABULARY),
     [rows],
   );
-  const loss = sum(tokenLogProbs(gated, head, targets, { chunk: 4 }), [0]);
+  const loss = sum(tokenLogProbs(gated, head, targets, { chunk: 4, block: 4, slopes: true }), [0]);
   const slopes = gradients(loss, inputs);
   const outputs = Object.fromEntries(inputs.map(({ name }, i) => [`gradient by ${name}`, slopes[i]!]));
   return { inputs, outputs: { loss, ...outputs } };

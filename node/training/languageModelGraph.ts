@@ -58,7 +58,10 @@ export function languageModelGraph(shape: LanguageModelShape, withGradient: bool
   );
   const targets = input('targets', [batch * length], 'int32');
   const weighing = input('mask', [batch * length]);
-  const logProbs = tokenLogProbs(hidden, weight(headName(config)), targets, { chunk: HEAD_CHUNK });
+  const logProbs = tokenLogProbs(hidden, weight(headName(config)), targets, {
+    chunk: HEAD_CHUNK,
+    slopes: withGradient,
+  });
   const loss = negate(divide(sum(multiply(logProbs, weighing), [0]), sum(weighing, [0])));
   if (!withGradient) return { loss };
   const parts = gradients(loss, [...weights.values()]).map((part) => reshape(part, [sizeOf(part.shape)]));

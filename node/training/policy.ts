@@ -8,14 +8,14 @@
 
 import { CompiledGraphs, keptGraphs } from '../engine/compiledGraphs.ts';
 import type { Device } from '../engine/device.ts';
-import type { Executor, Precision } from '../engine/executor.ts';
+import type { Executable, Executor, Precision } from '../engine/executor.ts';
 import { openExecutor } from '../engine/openExecutor.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { exceedsWindow } from '../model/layerMasks.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
 import { planMicroBatches, type MicroBatch } from './microBatches.ts';
 import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
-import { batchLoss, type LossTerms } from './preferenceLoss.ts';
+import { batchLoss, type LossName, type LossTerms } from './preferenceLoss.ts';
 import { layOutPairs, type RowLayout } from './preferenceRows.ts';
 
 export type { AdapterLayout, AdapterVectorEntry, TargetModule } from './adapterVector.ts';
@@ -79,8 +79,8 @@ export function extentOf(pairs: readonly TokenizedPair[]): BatchExtent {
   return { pairs: pairs.length, chosenTokens: pairs.reduce((sum, { chosen }) => sum + chosen.length, 0) };
 }
 
-/** Rows of the head's logits that are held at once; at a vocabulary of 50 000, 100 MB. */
-export const HEAD_CHUNK = 512;
+/** Scored positions whose logits of one block of the vocabulary are held at once: 17 MB. */
+export const HEAD_CHUNK = 1024;
 
 /** A SmolLM2-135M step of this many tokens peaks at about 4 GB. */
 export const TOKEN_BUDGET = 1536;
@@ -121,6 +121,11 @@ export class Policy implements AsyncDisposable {
     return new Policy(options, await openExecutor({ ...options, packing: options.checkpoint.quantized?.scheme }));
   }
 
+  /** Compiles what a step over these pairs will run, so that the first one takes no longer than the others. */
+  async prepare(pairs: readonly TokenizedPair[], loss: LossName): Promise<void> {
+    for (const part of this.#plan(pairs)) await this.#training(part, loss);
+  }
+
   /** Log-probabilities per pair. `adapter` null is the bare base: the same graph with the adapter at zero. */
   async logProbs(
     pairs: readonly TokenizedPair[],
@@ -156,9 +161,7 @@ export class Policy implements AsyncDisposable {
     const total = new Float64Array(this.parameterCount);
     for (const part of this.#plan(pairs)) {
       const { shape, members } = part;
-      const graph = await this.#graphs.get(keyOf(`train ${terms.loss}`, part), () =>
-        trainingGraph(this.#model, shape, terms.loss),
-      );
+      const graph = await this.#training(part, terms.loss);
       const perPair = (value: (pair: number) => number): Float32Array =>
         Float32Array.from({ length: shape.pairs }, (_, i) => (i < members.length ? value(members[i]!) : 0));
       const { logProbs, gradient } = await graph.run(
@@ -182,6 +185,10 @@ export class Policy implements AsyncDisposable {
     const { chosen, rejected } = sums;
     const { loss } = batchLoss(terms, pairs, sums, reference);
     return { loss, gradient: Float32Array.from(total), chosen, rejected };
+  }
+
+  #training(part: MicroBatch, loss: LossName): Promise<Executable> {
+    return this.#graphs.get(keyOf(`train ${loss}`, part), () => trainingGraph(this.#model, part.shape, loss));
   }
 
   /** A pair that outgrows the model's attention window has rows of its own: the shared prompt's mask knows no window. */

@@ -39,7 +39,7 @@ export interface PreferenceModel {
  * padding.
  */
 export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Record<string, Value> {
-  const { logProbs } = forward(model, shape);
+  const { logProbs } = forward(model, shape, false);
   return { logProbs };
 }
 
@@ -48,7 +48,7 @@ export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Re
  * objective by the adapter.
  */
 export function trainingGraph(model: PreferenceModel, shape: PreferenceShape, loss: LossName): Record<string, Value> {
-  const { logProbs, factors, layerInputs } = forward(model, shape);
+  const { logProbs, factors, layerInputs } = forward(model, shape, true);
   const { pairs, completion } = shape;
   const sums = sum(reshape(logProbs, [2 * pairs, completion]), [1]);
   const objective = preferenceObjective(loss, {
@@ -62,7 +62,7 @@ export function trainingGraph(model: PreferenceModel, shape: PreferenceShape, lo
   return { logProbs, gradient: concat(parts, 0) };
 }
 
-function forward(model: PreferenceModel, shape: PreferenceShape) {
+function forward(model: PreferenceModel, shape: PreferenceShape, slopes: boolean) {
   const { config } = model.checkpoint;
   const frozen = frozenModel(model.checkpoint);
   const { weight } = frozen;
@@ -79,7 +79,7 @@ function forward(model: PreferenceModel, shape: PreferenceShape) {
   const count = 2 * shape.pairs * shape.completion;
   const scored = gatherRows(hidden, input('scored', [count], 'int32'));
   const targets = input('targets', [count], 'int32');
-  const all = tokenLogProbs(scored, weight(headName(config)), targets, { chunk: model.headChunk });
+  const all = tokenLogProbs(scored, weight(headName(config)), targets, { chunk: model.headChunk, slopes });
   return { logProbs: multiply(all, input('mask', [count])), factors, layerInputs };
 }
 

@@ -1,87 +1,67 @@
 /**
- * How fast training is on this machine: optimiser steps and tokens a second, for the embedded model and for one of
- * the size of SmolLM2-135M; and how fast the latter generates.
+ * How fast this engine is on this machine, and against PyTorch.
  *
- *   npm run bench [-- --runs N] [--threads N] [--json]
+ *   npm run bench [-- SECTION …] [--against pytorch] [--runs N] [--threads N] [--device NAME] [--only TEXT] [--json]
  *
- * The contenders take turns, so that a machine that warms up or gets busy slows all of them alike; each has one run
- * beforehand that does not count. Shown are medians of the runs, with the least and the most.
+ * Sections: `training` (steps a second and peak memory of the engine's settings), `floor` (how far a step is from what
+ * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation). All of
+ * them if none is named. Contenders take turns; each has runs beforehand that do not count. Shown are medians, with least and most.
  */
-import { mkdtempDisposable } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { integerValue } from '../../node/commands/values.ts';
-import { openCheckpoint } from '../../node/model/checkpoint.ts';
-import { Contender } from './contender.ts';
+import { DEVICES } from '../../node/engine/device.ts';
 import { describeMachine } from './machine.ts';
-import { writeRandomCheckpoint } from './randomCheckpoint.ts';
+import { showSection, type BenchSettings, type Section, type SectionResult } from './section.ts';
 import { decodingSection } from './sections/decoding.ts';
-import { show, spreadOf } from './statistics.ts';
+import { floorSection } from './sections/floor.ts';
+import { optimizerSection } from './sections/optimizer.ts';
+import { trainingSection } from './sections/training.ts';
 
-const { values: options } = parseArgs({
+const SECTIONS: Readonly<Record<string, Section>> = {
+  training: trainingSection,
+  floor: floorSection,
+  optimizer: optimizerSection,
+  decoding: decodingSection,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    runs: { type: 'string', default: '7' },
-    threads: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    device: { type: 'string', default: 'cpu' },
+    against: { type: 'string' },
+    only: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
 const count = integerValue({ min: 1 });
-const runs = count(options.runs);
-const threads = options.threads === undefined ? undefined : count(options.threads);
+const say = (text: string) => process.stderr.write(`${text}\n`);
+const settings: BenchSettings = {
+  runs: count(values.runs),
+  threads: count(values.threads),
+  device: oneOf('--device', DEVICES, values.device),
+  against: values.against === undefined ? undefined : oneOf('--against', ['pytorch'] as const, values.against),
+  only: values.only,
+  say,
+};
+const named = positionals.map((name) => oneOf('a section', Object.keys(SECTIONS), name));
 
 const machine = describeMachine();
-const say = (text: string) => process.stderr.write(`${text}\n`);
 say(`${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}`);
 say(`Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}, load ${machine.load} at the start`);
-
-await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-bench-'));
-await writeRandomCheckpoint(folder.path);
-await using embedded = await Contender.open(
-  'embedded',
-  await openCheckpoint('embedded'),
-  { batch: 8, prompt: 32, completion: 48, steps: 10 },
-  threads,
-);
-await using smol = await Contender.open(
-  'SmolLM2-135M dimensions',
-  await openCheckpoint(folder.path),
-  { batch: 4, prompt: 64, completion: 64, steps: 1 },
-  threads,
-);
-
-const contenders = [embedded, smol];
-const measured = new Map(contenders.map((contender) => [contender, [] as number[]]));
-for (const contender of contenders) await contender.run();
-for (let run = 1; run <= runs; run++) {
-  for (const contender of contenders) {
-    const stepsPerSecond = await contender.run();
-    measured.get(contender)!.push(stepsPerSecond);
-    say(`run ${run}/${runs}  ${contender.name}  ${stepsPerSecond.toPrecision(3)} steps/s`);
-  }
+const results: SectionResult[] = [];
+for (const name of named.length > 0 ? named : Object.keys(SECTIONS)) {
+  const found = await SECTIONS[name]!(settings);
+  results.push(...found);
+  if (!values.json) process.stdout.write(found.map(showSection).join(''));
 }
+if (values.json) process.stdout.write(`${JSON.stringify({ machine, settings, results })}\n`);
 
-const results = contenders.map((contender) => {
-  const rates = measured.get(contender)!;
-  return {
-    model: contender.name,
-    ...contender.workload,
-    tokensPerStep: contender.tokensPerStep,
-    stepsPerSecond: spreadOf(rates),
-    tokensPerSecond: spreadOf(rates.map((rate) => rate * contender.tokensPerStep)),
-  };
-});
-const [decoding] = await decodingSection({ runs, threads, say });
-if (options.json) {
-  process.stdout.write(`${JSON.stringify({ machine, runs, results, decoding })}\n`);
-} else {
-  process.stdout.write(
-    '| model | pairs a step | tokens (prompt + answer) | steps/s | tokens/s |\n|---|---|---|---|---|\n',
-  );
-  for (const { model, batch, prompt, completion, stepsPerSecond, tokensPerSecond } of results) {
-    const cells = [model, batch, `${prompt} + ${completion}`, show(stepsPerSecond), show(tokensPerSecond)];
-    process.stdout.write(`| ${cells.join(' | ')} |\n`);
-  }
-  process.stdout.write(`\n| ${decoding!.columns.join(' | ')} |\n|${'---|'.repeat(decoding!.columns.length)}\n`);
-  for (const row of decoding!.rows) process.stdout.write(`| ${row.join(' | ')} |\n`);
+function oneOf<Name extends string>(what: string, names: readonly Name[], given: string): Name {
+  const found = names.find((name) => name === given);
+  if (found !== undefined) return found;
+  say(`error USAGE: ${what} is one of ${names.join(', ')}, not ${given}`);
+  return process.exit(2);
 }

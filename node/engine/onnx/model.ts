@@ -6,7 +6,16 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Device } from '../device.ts';
 import type { Precision } from '../executor.ts';
-import { inTopologicalOrder, type Application, type Constant, type Value, type Weight } from '../graph.ts';
+import {
+  inTopologicalOrder,
+  sameShape,
+  weight,
+  type Application,
+  type Constant,
+  type Value,
+  type Weight,
+} from '../graph.ts';
+import type { SliceAttributes } from '../operators/layout.ts';
 import { simplify } from '../simplify.ts';
 import type { WeightFile } from '../weightFolder.ts';
 import type { Lowering, OnnxAttribute } from './lowering.ts';
@@ -153,6 +162,8 @@ class ModelWriter implements Lowering {
       case 'weight':
         return this.#weight(value);
       case 'application': {
+        const stored = this.device === 'cpu' ? storedRows(value) : undefined;
+        if (stored !== undefined) return this.#weight(stored);
         const precision = this.#precisionOf(value);
         const held = value.inputs.map((each) => this.#inPrecision(each, precision));
         // The CPU has few kernels in half precision: it holds values in it, and computes in float32.
@@ -258,6 +269,19 @@ function fileKey(file: string): string {
 /** Weights and numbers that are exact enough in either precision. */
 function takesAnyPrecision(value: Value): boolean {
   return value.kind === 'weight' || (value.kind === 'constant' && value.data.length === 1);
+}
+
+/**
+ * The weight that a slice of a weight is, where it is some of its rows: a range of the same file. Where the file's pages
+ * are used as they are, that saves a copy of them.
+ */
+function storedRows({ operator, inputs: [whole], attributes, shape }: Application): Weight | undefined {
+  if (operator.name !== 'slice' || whole?.kind !== 'weight' || !sameShape(shape.slice(1), whole.shape.slice(1))) return;
+  const { source } = whole;
+  const first = (attributes as SliceAttributes).starts[0]!;
+  const rowBytes = source.bytes / whole.shape[0]!;
+  const [offset, bytes] = [source.offset + first * rowBytes, shape[0]! * rowBytes];
+  return weight({ ...source, name: `${source.name}[${first}+${shape[0]}]`, shape, offset, bytes });
 }
 
 function attribute(name: string, value: OnnxAttribute): object {

@@ -55,7 +55,7 @@ const TRANSPOSE: Primitive<{ readonly order: readonly number[] }> = {
   },
 };
 
-interface SliceAttributes {
+export interface SliceAttributes {
   /** First index and extent of the part, per axis. */
   readonly starts: readonly number[];
   readonly extents: readonly number[];

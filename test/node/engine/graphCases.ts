@@ -122,7 +122,10 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
       quantizedLinear(x, packed({ scheme: 'int4', out: b, in: 32 * c, block: 32 })),
     ),
     graph('tokenLogProbs in chunks', [of(a + b, c), of(b, c)], (h, w) =>
-      tokenLogProbs(h, w, indices([a + b], b), { chunk: 2 }),
+      tokenLogProbs(h, w, indices([a + b], b), { chunk: 2, slopes: false }),
+    ),
+    graph('tokenLogProbs in chunks and blocks, slopes in passing', [of(a + b, c), of(b, c)], (h, w) =>
+      tokenLogProbs(h, w, indices([a + b], b), { chunk: 2, block: 2, slopes: true }),
     ),
   ];
 }

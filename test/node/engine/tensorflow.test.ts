@@ -41,7 +41,10 @@ describe('TensorFlow.js', function () {
     {
       await using own = await open();
       const hidden = input('hidden', [2, 3]);
-      const logProbs = tokenLogProbs(hidden, weight(source!), constant(Int32Array.of(0, 1), [2]), { chunk: 1 });
+      const logProbs = tokenLogProbs(hidden, weight(source!), constant(Int32Array.of(0, 1), [2]), {
+        chunk: 1,
+        slopes: true,
+      });
       const loss = sum(logProbs, [0]);
       const first = await own.compile({ loss, gradient: gradients(loss, [hidden])[0]! });
       const second = await own.compile({ weighed: multiply(weight(source!), hidden) });
