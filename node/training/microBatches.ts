@@ -1,12 +1,13 @@
 /**
  * Which pairs run together, and at which extents.
  *
- * Graphs have static shapes, so extents are rounded up to a coarse scale: few graphs, little padding. The plan depends
- * on nothing but the pairs' lengths; the same pairs always run in the same shapes, and give the same bits.
+ * Graphs have static shapes, so extents are rounded up: those of rows to a coarse scale, so that there are few graphs;
+ * the number of tokens, on which the time depends, to a fine one. The plan depends on nothing but the pairs' lengths;
+ * the same pairs always run in the same shapes, and give the same bits.
  */
 
 import { roundedExtent } from '../engine/compiledGraphs.ts';
-import { ROW_LAYOUTS, rowExtents, type PreferenceShape, type RowLayout } from './preferenceRows.ts';
+import { ROW_LAYOUTS, rowExtents, tokensInRows, type PreferenceShape, type RowLayout } from './preferenceRows.ts';
 import type { TokenizedPair } from './policy.ts';
 
 export interface MicroBatch {
@@ -15,9 +16,12 @@ export interface MicroBatch {
   readonly members: readonly number[];
 }
 
+/** Most places in the rows, padding included, for each token of the budget: attention's memory grows with them. */
+const ROOM = 2;
+
 /**
- * Pairs of like layout and length together, as many as fit into `tokenBudget` tokens of the graph, padding included. All
- * batches of a layout hold the same number of pairs, so that only the last may have padding for pairs.
+ * Pairs of like layout and length together, as many as fit into `tokenBudget` tokens of the graph; a pair that is longer
+ * runs alone.
  */
 export function planMicroBatches(
   pairs: readonly TokenizedPair[],
@@ -28,33 +32,62 @@ export function planMicroBatches(
     const order = [...pairs.keys()]
       .filter((i) => layoutOf(pairs[i]!) === layout)
       .sort((a, b) => length(pairs[a]!) - length(pairs[b]!) || a - b);
-    const held = (members: readonly number[]) => members.map((member) => pairs[member]!);
-    const longest = extentsOf(held(order), layout, 1);
-    const capacity = Math.max(1, Math.floor(tokenBudget / tokensOf(longest)));
-    const count = Math.ceil(order.length / capacity);
-    const size = Math.ceil(order.length / Math.max(1, count));
-    return Array.from({ length: Math.ceil(order.length / size) || 0 }, (_, i) => {
-      const members = order.slice(i * size, (i + 1) * size);
-      return { members, shape: extentsOf(held(members), layout, size) };
-    });
+    const batches: MicroBatch[] = [];
+    let members: number[] = [];
+    for (const next of order) {
+      const grown = [...members, next];
+      const shape = shapeOf(grown, pairs, layout);
+      const [rows, time] = rowExtents(shape);
+      const fits = shape.tokens <= tokenBudget && rows * time <= ROOM * tokenBudget;
+      if (!fits && members.length > 0) {
+        batches.push({ members, shape: shapeOf(members, pairs, layout) });
+        members = [next];
+      } else {
+        members = grown;
+      }
+    }
+    if (members.length > 0) batches.push({ members, shape: shapeOf(members, pairs, layout) });
+    return batches;
   });
 }
 
-/** Tokens of a graph's rows, padding included. */
-function tokensOf(shape: PreferenceShape): number {
-  const [rows, time] = rowExtents(shape);
-  return rows * time;
+/** Tokens of the pairs, and tokens that run for them. */
+export interface TokensRun {
+  readonly real: number;
+  readonly run: number;
 }
 
-function extentsOf(held: readonly TokenizedPair[], layout: RowLayout, pairs: number): PreferenceShape {
+export function tokensRun(plan: readonly MicroBatch[], pairs: readonly TokenizedPair[]): TokensRun {
+  let [real, run] = [0, 0];
+  for (const { members, shape } of plan) {
+    for (const member of members) real += tokensInRows(pairs[member]!, shape.layout);
+    run += shape.tokens;
+  }
+  return { real, run };
+}
+
+function shapeOf(members: readonly number[], all: readonly TokenizedPair[], layout: RowLayout): PreferenceShape {
+  const pairs = members.map((member) => all[member]!);
   const most = (count: (pair: TokenizedPair) => number): number =>
-    held.reduce((top, pair) => Math.max(top, count(pair)), 0);
-  return {
+    pairs.reduce((top, pair) => Math.max(top, count(pair)), 0);
+  const total = (count: (pair: TokenizedPair) => number): number => pairs.reduce((sum, pair) => sum + count(pair), 0);
+  const rows = {
     layout,
-    pairs,
+    pairs: pairs.length,
     prompt: roundedExtent(most(({ prompt }) => prompt.length)),
     completion: roundedExtent(most(({ chosen, rejected }) => Math.max(chosen.length, rejected.length))),
   };
+  const [rowCount, time] = rowExtents(rows);
+  // One more than there are: padding in the rows is told apart by a token that is padding.
+  const tokens = Math.min(rowCount * time, finelyRounded(total((pair) => tokensInRows(pair, layout)) + 1));
+  const scored = total(({ chosen, rejected }) => chosen.length + rejected.length);
+  return { ...rows, tokens, scored: Math.min(2 * rows.pairs * rows.completion, finelyRounded(scored)) };
+}
+
+/** `count` rounded up to one of sixteen steps per octave: at most a sixteenth is added. */
+function finelyRounded(count: number): number {
+  const step = Math.max(1, 2 ** Math.ceil(Math.log2(count)) / 32);
+  return Math.ceil(count / step) * step;
 }
 
 function length({ prompt, chosen, rejected }: TokenizedPair): number {

@@ -13,7 +13,7 @@ import { openExecutor } from '../engine/openExecutor.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { exceedsWindow } from '../model/layerMasks.ts';
 import { adapterVectorLength, adapterVectorTable, type AdapterLayout } from './adapterVector.ts';
-import { planMicroBatches, type MicroBatch } from './microBatches.ts';
+import { planMicroBatches, tokensRun, type MicroBatch, type TokensRun } from './microBatches.ts';
 import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceGraph.ts';
 import { batchLoss, type LossName, type LossTerms } from './preferenceLoss.ts';
 import { layOutPairs, type RowLayout } from './preferenceRows.ts';
@@ -101,6 +101,7 @@ export class Policy implements AsyncDisposable {
   readonly #graphs: CompiledGraphs;
   readonly #rows: RowLayout;
   readonly #tokenBudget: number;
+  #trained: TokensRun = { real: 0, run: 0 };
   readonly #gradientScale: number;
 
   private constructor(options: PolicyOptions, executor: Executor) {
@@ -121,6 +122,12 @@ export class Policy implements AsyncDisposable {
     return new Policy(options, await openExecutor({ ...options, packing: options.checkpoint.quantized?.scheme }));
   }
 
+  /** Share of the tokens run for gradients so far that were padding; 0 before any. */
+  get padding(): number {
+    const { real, run } = this.#trained;
+    return run === 0 ? 0 : 1 - real / run;
+  }
+
   /** Compiles what a step over these pairs will run, so that the first one takes no longer than the others. */
   async prepare(pairs: readonly TokenizedPair[], loss: LossName): Promise<void> {
     for (const part of this.#plan(pairs)) await this.#training(part, loss);
@@ -139,7 +146,7 @@ export class Policy implements AsyncDisposable {
       const rows = layOutPairs(heldBy(batch, pairs), shape);
       const feeds = { ...rows, adapter: adapter ?? new Float32Array(this.parameterCount) };
       const { logProbs } = await graph.run(feeds, options);
-      sums.take(batch, logProbs!);
+      sums.take(batch, pairs, logProbs!);
     }
     return { chosen: sums.chosen, rejected: sums.rejected, chosenTokens: sums.chosenTokens };
   }
@@ -159,7 +166,10 @@ export class Policy implements AsyncDisposable {
     const scale = this.#gradientScale === 1 ? 1 : this.#gradientScale * batch.pairs;
     const sums = new PairSums(pairs);
     const total = new Float64Array(this.parameterCount);
-    for (const part of this.#plan(pairs)) {
+    const plan = this.#plan(pairs);
+    const { real, run } = tokensRun(plan, pairs);
+    this.#trained = { real: this.#trained.real + real, run: this.#trained.run + run };
+    for (const part of plan) {
       const { shape, members } = part;
       const graph = await this.#training(part, terms.loss);
       const perPair = (value: (pair: number) => number): Float32Array =>
@@ -179,7 +189,7 @@ export class Policy implements AsyncDisposable {
         },
         options,
       );
-      sums.take(part, logProbs!);
+      sums.take(part, pairs, logProbs!);
       for (let i = 0; i < total.length; i++) total[i]! += gradient![i]! / scale;
     }
     const { chosen, rejected } = sums;
@@ -216,18 +226,16 @@ class PairSums {
     this.chosenTokens = Int32Array.from(pairs, ({ chosen }) => chosen.length);
   }
 
-  /** `logProbs` `[2 · pairs · completion]`: chosen completions, then rejected ones, 0 at padding. */
-  take({ shape, members }: MicroBatch, logProbs: ArrayLike<number>): void {
-    const { pairs, completion } = shape;
-    const sumOf = (row: number): number => {
+  /** `logProbs` `[scored]`: the tokens of the chosen completions, then those of the rejected ones. */
+  take({ members }: MicroBatch, pairs: readonly TokenizedPair[], logProbs: ArrayLike<number>): void {
+    let next = 0;
+    const sumOf = (count: number): number => {
       let sum = 0;
-      for (let i = row * completion; i < (row + 1) * completion; i++) sum += logProbs[i]!;
+      for (const end = next + count; next < end; next++) sum += logProbs[next]!;
       return sum;
     };
-    for (const [i, member] of members.entries()) {
-      this.chosen[member] = sumOf(i);
-      this.rejected[member] = sumOf(pairs + i);
-    }
+    for (const member of members) this.chosen[member] = sumOf(pairs[member]!.chosen.length);
+    for (const member of members) this.rejected[member] = sumOf(pairs[member]!.rejected.length);
   }
 }
 
@@ -236,5 +244,5 @@ function heldBy({ members }: MicroBatch, pairs: readonly TokenizedPair[]): Token
 }
 
 function keyOf(kind: string, { shape }: MicroBatch): string {
-  return `${kind} ${shape.layout} ${shape.pairs} ${shape.prompt} ${shape.completion}`;
+  return `${kind} ${Object.values(shape).join(' ')}`;
 }

@@ -5,14 +5,14 @@
 
 import { checkpointedGradients } from '../engine/activationCheckpoints.ts';
 import { attention, causalMask } from '../engine/composites/attention.ts';
+import { relocatedRows } from '../engine/composites/relocatedRows.ts';
 import { sharedPromptAttention } from '../engine/composites/sharedPromptAttention.ts';
 import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
 import { gradients } from '../engine/derivative.ts';
 import { input, sizeOf, type Value } from '../engine/graph.ts';
-import { multiply } from '../engine/operators/elementwise.ts';
 import { gatherRows } from '../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
-import { sum } from '../engine/operators/broadcasting.ts';
+import { matmul } from '../engine/operators/matmul.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { layerMasks } from '../model/layerMasks.ts';
 import { frozenModel } from '../model/frozenModel.ts';
@@ -21,7 +21,7 @@ import { adaptedProjection } from './adaptedProjection.ts';
 import type { AdapterLayout } from './adapterVector.ts';
 import type { LossName } from './preferenceLoss.ts';
 import { preferenceObjective } from './preferenceObjective.ts';
-import { rowExtents, type PreferenceShape } from './preferenceRows.ts';
+import { isPacked, rowExtents, type PreferenceShape } from './preferenceRows.ts';
 
 export interface PreferenceModel {
   readonly checkpoint: Checkpoint;
@@ -35,8 +35,8 @@ export interface PreferenceModel {
 }
 
 /**
- * Inputs: those of `PreferenceRows`, and `adapter`. Output: `logProbs` `[2 · pairs · completion]` in nats, 0 at
- * padding.
+ * Inputs: those of `PreferenceRows`, and `adapter`. Output: `logProbs` `[scored]` in nats; those of
+ * padding mean nothing.
  */
 export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Record<string, Value> {
   const { logProbs } = forward(model, shape, false);
@@ -49,8 +49,9 @@ export function scoringGraph(model: PreferenceModel, shape: PreferenceShape): Re
  */
 export function trainingGraph(model: PreferenceModel, shape: PreferenceShape, loss: LossName): Record<string, Value> {
   const { logProbs, factors, layerInputs } = forward(model, shape, true);
-  const { pairs, completion } = shape;
-  const sums = sum(reshape(logProbs, [2 * pairs, completion]), [1]);
+  const { pairs, scored } = shape;
+  const membership = input('membership', [2 * pairs, scored]);
+  const sums = reshape(matmul(membership, reshape(logProbs, [scored, 1]), { exact: true }), [2 * pairs]);
   const objective = preferenceObjective(loss, {
     chosen: sliceAxis(sums, 0, 0, pairs),
     rejected: sliceAxis(sums, 0, pairs, pairs),
@@ -67,20 +68,35 @@ function forward(model: PreferenceModel, shape: PreferenceShape, slopes: boolean
   const frozen = frozenModel(model.checkpoint);
   const { weight } = frozen;
   const { factors, project } = adaptedProjection(config, frozen, model);
-  const extents = rowExtents(shape);
   const { hidden, layerInputs } = llamaHidden(
-    { config, weight, project, attend: attentionOf(model, shape) },
+    { config, weight, project, attend: inRows(shape, attentionOf(model, shape)) },
     {
-      tokens: input('tokens', extents, 'int32'),
-      positions: input('positions', extents, 'int32'),
-      positionBound: extents[1],
+      tokens: input('tokens', [1, shape.tokens], 'int32'),
+      positions: input('positions', [1, shape.tokens], 'int32'),
+      positionBound: shape.prompt + shape.completion,
     },
   );
-  const count = 2 * shape.pairs * shape.completion;
-  const scored = gatherRows(hidden, input('scored', [count], 'int32'));
-  const targets = input('targets', [count], 'int32');
-  const all = tokenLogProbs(scored, weight(headName(config)), targets, { chunk: model.headChunk, slopes });
-  return { logProbs: multiply(all, input('mask', [count])), factors, layerInputs };
+  const scored = gatherRows(hidden, input('scored', [shape.scored], 'int32'));
+  const targets = input('targets', [shape.scored], 'int32');
+  const head = weight(headName(config));
+  const logProbs = tokenLogProbs(scored, head, targets, { chunk: model.headChunk, slopes });
+  return { logProbs, factors, layerInputs };
+}
+
+/** Lays tokens out in rows for attention, and takes what it gives out of them again. */
+function inRows(shape: PreferenceShape, attend: LlamaParts['attend']): LlamaParts['attend'] {
+  const [rows, time] = rowExtents(shape);
+  const slots = input('slots', [rows * time], 'int32');
+  const places = input('places', [shape.tokens], 'int32');
+  const moved = (x: Value, from: Value, back: Value): Value => (isPacked(shape) ? relocatedRows(x, from, back) : x);
+  const into = (x: Value): Value => {
+    const width = x.shape.at(-1)!;
+    return reshape(moved(reshape(x, [shape.tokens, width]), slots, places), [rows, time, width]);
+  };
+  return (q, k, v, layer) => {
+    const attended = attend(into(q), into(k), into(v), layer);
+    return reshape(moved(reshape(attended, [rows * time, q.shape.at(-1)!]), places, slots), q.shape);
+  };
 }
 
 function attentionOf({ checkpoint: { config } }: PreferenceModel, shape: PreferenceShape): LlamaParts['attend'] {

@@ -13,7 +13,7 @@ import { openExecutor } from '../../../node/engine/openExecutor.ts';
 import { openCheckpoint, type Checkpoint } from '../../../node/model/checkpoint.ts';
 import { projectionName, TARGET_MODULES } from '../../../node/model/projections.ts';
 import { initialAdapter } from '../../../node/training/adapter.ts';
-import { layOutPairs, rowExtents } from '../../../node/training/preferenceRows.ts';
+import { layOutPairs } from '../../../node/training/preferenceRows.ts';
 import { trainingGraph } from '../../../node/training/preferenceGraph.ts';
 import { RandomStream } from '../../../node/training/randomStream.ts';
 import { matmulFlops } from '../flops.ts';
@@ -21,7 +21,7 @@ import { writeRandomCheckpoint } from '../randomCheckpoint.ts';
 import type { BenchSettings, SectionResult } from '../section.ts';
 import { show, spreadOf, type Spread } from '../statistics.ts';
 
-const SHAPE = { layout: 'shared', pairs: 4, prompt: 128, completion: 128 } as const;
+const SHAPE = { layout: 'shared', pairs: 4, prompt: 128, completion: 128, tokens: 1536, scored: 1024 } as const;
 const LAYOUT = { rank: 16, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj'] as const };
 const WARM_UP = 2;
 
@@ -81,8 +81,7 @@ function sectionOf(
 
 /** A graph of nothing but the products of one layer's projections with as many tokens as a step has. */
 async function layerProducts(executor: Executor, { config, tensors }: Checkpoint) {
-  const [rows, time] = rowExtents(SHAPE);
-  const count = rows * time;
+  const count = SHAPE.tokens;
   const named = TARGET_MODULES.map((target) => weight(tensors.get(projectionName(0, target))!));
   const widths = [config.hiddenSize, config.intermediateSize];
   const inputs = new Map(widths.map((width) => [width, input(`x${width}`, [count, width])]));
@@ -112,6 +111,8 @@ function stepFeeds({ config }: Checkpoint): Record<string, Float32Array | Int32A
     beta: Float32Array.of(0.1),
     referenceChosen: each(0),
     referenceRejected: each(0),
+    labelSmoothing: Float32Array.of(0),
+    sftWeights: each(0),
     weights: each(1 / SHAPE.pairs),
   };
 }

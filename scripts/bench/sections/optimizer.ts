@@ -1,8 +1,7 @@
 /**
- * AdamW with clipping in two places: in typed arrays of this process, and as a graph on the device, with the moments
- * staying there. The vector is that of rank 16 on q, k, v and o at SmolLM2-135M dimensions.
+ * AdamW with clipping in two places: in typed arrays of this process, and as a graph on the device. The vector is that of rank 16 on q, k, v and o at SmolLM2-135M dimensions.
  */
-import type { ResidentTensor } from '../../../node/engine/executor.ts';
+import type { TensorData } from '../../../node/engine/executor.ts';
 import { input, scalar, type Value } from '../../../node/engine/graph.ts';
 import { openExecutor } from '../../../node/engine/openExecutor.ts';
 import { sum } from '../../../node/engine/operators/broadcasting.ts';
@@ -32,7 +31,7 @@ export async function optimizerSection(settings: BenchSettings): Promise<Section
 
   await using executor = await openExecutor(settings);
   const graph = await executor.compile(adamWGraph());
-  const state: Record<string, ResidentTensor | Float32Array> = {
+  let state: Record<string, TensorData> = {
     first: new Float32Array(PARAMETERS),
     second: new Float32Array(PARAMETERS),
     parameters: gradient.map((x) => x / 10),
@@ -45,7 +44,8 @@ export async function optimizerSection(settings: BenchSettings): Promise<Section
       rate: Float32Array.of(RATE / (1 - 0.9 ** step)),
       secondScale: Float32Array.of(1 - 0.999 ** step),
     };
-    Object.assign(state, await graph.run({ ...state, gradient, ...corrections }));
+    const next = await graph.run({ ...state, gradient, ...corrections });
+    state = { parameters: next['nextParameters']!, first: next['nextFirst']!, second: next['nextSecond']! };
     return performance.now() - started;
   };
 
@@ -56,7 +56,7 @@ export async function optimizerSection(settings: BenchSettings): Promise<Section
     times.arrays.push(arrays);
     times.graph.push(onDevice);
   }
-  const apart = Math.max(...parameters.map((x, i) => Math.abs(x - (state['parameters'] as Float32Array)[i]!)));
+  const apart = parameters.reduce((most, x, i) => Math.max(most, Math.abs(x - state['parameters']![i]!)), 0);
   return [
     {
       title: `AdamW and clipping of ${PARAMETERS.toLocaleString('en')} parameters`,
@@ -80,5 +80,5 @@ function adamWGraph(): Record<string, Value> {
   const second = add(multiply(v, scalar(0.999)), multiply(multiply(gradient, gradient), scalar(0.001)));
   const scale = add(squareRoot(divide(second, input('secondScale', []))), scalar(1e-8));
   const stepped = subtract(parameters, divide(multiply(first, input('rate', [])), scale));
-  return { parameters: stepped, first, second };
+  return { nextParameters: stepped, nextFirst: first, nextSecond: second };
 }

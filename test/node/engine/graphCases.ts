@@ -6,6 +6,7 @@ import { attention, causalMask, MASKED } from '../../../node/engine/composites/a
 import { cachedAttention } from '../../../node/engine/composites/cachedAttention.ts';
 import { loraLinear } from '../../../node/engine/composites/loraLinear.ts';
 import { quantizedLinear, type PackedWeights, type Packing } from '../../../node/engine/composites/quantizedLinear.ts';
+import { relocatedRows } from '../../../node/engine/composites/relocatedRows.ts';
 import { rmsNorm } from '../../../node/engine/composites/rmsNorm.ts';
 import { rotary, rotaryFrequencies, rotaryTables } from '../../../node/engine/composites/rotary.ts';
 import { sharedPromptAttention } from '../../../node/engine/composites/sharedPromptAttention.ts';
@@ -93,6 +94,7 @@ export function graphCases({ a, b, c }: Extents): GraphCase[] {
     graph('expand', [of(b, 1)], (x) => expand(x, [a, b, c])),
     graph('gatherRows', [of(b, c)], (x) => gatherRows(x, indices([a, 2], b))),
     graph('scatterRows', [of(a, 2, c)], (x) => scatterRows(x, indices([a, 2], b), b)),
+    graph('relocatedRows', [of(3, b)], (x) => relocatedRows(x, order(2, 0, 1), order(1, 2, 0))),
     graph('pick', [of(a, b)], (x) => pick(x, indices([a], b))),
     graph('place', [of(a)], (x) => place(x, indices([a], b), b)),
     graph('rmsNorm', [of(a, b), of(b)], (x, w) => rmsNorm(x, w, 1e-5)),
@@ -156,4 +158,8 @@ function indices(shape: Shape, bound: number): Value {
   const random = new RandomStream(...shape, bound);
   const data = Int32Array.from({ length: sizeOf(shape) }, () => Math.floor(random.uniform() * bound));
   return constant(data, shape);
+}
+
+function order(...indices: number[]): Value {
+  return constant(Int32Array.from(indices), [indices.length]);
 }
