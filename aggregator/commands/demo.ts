@@ -22,7 +22,7 @@ import { DemoDisplay } from '../demo/display.ts';
 import { FederationRun } from '../demo/federationRun.ts';
 import { copyAdapter, prepareFolder, writeDemoData } from '../demo/folder.ts';
 import { MemoryWatch } from '../demo/memory.ts';
-import { DEMO_TERMS, type DemoSize, makeDemoData } from '../demo/plan.ts';
+import { DEMO_RULE, DEMO_TERMS, type DemoSize, makeDemoData } from '../demo/plan.ts';
 import { nameOf, reportOfDemo } from '../demo/reportOfDemo.ts';
 import { writeReport } from '../report/writeReport.ts';
 
@@ -31,8 +31,6 @@ interface DemoOptions extends CommonOptions {
   readonly rounds: number;
   readonly out: string;
 }
-
-const RULE = 'alternating';
 
 export function demoCommand(): Command {
   const command = new Command('demo')
@@ -92,7 +90,7 @@ async function demo(options: DemoOptions): Promise<void> {
   const adapter = await copyAdapter(folder, record.folder);
   const report = join(folder, 'report.html');
   const seconds = (Date.now() - started.getTime()) / 1000;
-  const rule = `${RULE} (${ruleByName(RULE).label})`;
+  const rule = `${DEMO_RULE} (${ruleByName(DEMO_RULE).label})`;
   await writeReport(
     report,
     reportOfDemo({ size, data, checkpoint, device, rule, record, comparison, started, seconds }),

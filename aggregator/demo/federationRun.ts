@@ -13,7 +13,7 @@ import type { ParticipantEvent } from '../../node/participant/events.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { identityFromSeed } from '../../protocol/identity.ts';
 import type { AggregatorEvent, ListeningEvent, RoundClosedEvent } from '../events.ts';
-import { DEMO_SETS, DEMO_TERMS, type DemoSize } from './plan.ts';
+import { DEMO_RULE, DEMO_SETS, DEMO_TERMS, type DemoSize } from './plan.ts';
 import { Program, runProgram } from './processes.ts';
 
 /** Where the demo's files lie. */
@@ -126,7 +126,7 @@ export class FederationRun implements AsyncDisposable {
     const [created] = await runProgram('making of the federation', [
       ...['federation', 'create', '--home', this.#home('aggregator'), '--out', this.#federationFile],
       ...['--name', 'Four tastes', '--model', 'embedded', '--seed', `${size.seed}`],
-      ...['--evaluation-pairs', files.evaluation, '--root-pairs', files.root],
+      ...['--evaluation-pairs', files.evaluation, '--root-pairs', files.root, '--rule', DEMO_RULE],
       ...['--rank', `${rank}`, '--alpha', `${alpha}`, '--targets', targets.join(',')],
       ...['--beta', `${beta}`, '--learning-rate', `${learningRate}`, '--schedule', schedule, '--warmup', `${warmup}`],
       ...['--batch-size', `${batchSize}`, '--steps-per-round', `${steps}`, '--max-length', `${maxLength}`],

@@ -20,6 +20,9 @@ export interface DemoSize {
   readonly seed: number;
 }
 
+/** The plain mean: everybody in the demo is honest, and it may have as few as two participants. */
+export const DEMO_RULE = 'alternating';
+
 /** How the demo's federation trains; the manifest's terms are made from it. */
 export const DEMO_TERMS = {
   loss: 'sigmoid',

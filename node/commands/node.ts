@@ -113,6 +113,7 @@ function startCommand(): Command {
 
 async function start(options: StartOptions): Promise<void> {
   const output = new Output(options);
+  checkJoined(options);
   noteKept('every update made and every adapter verified so far; the same command goes on with the same round');
   const show = new ParticipantDisplay(output);
   await using participant = await Participant.start({
@@ -219,6 +220,12 @@ function federationOption(text: string | undefined): Sha256 | undefined {
     problem: `${text} is not a federation id`,
     hint: 'pass the 64 hexadecimal digits that prefmesh node status shows',
   });
+}
+
+/** Finds out that there is nothing to take part in before any device is tried. Throws NOT_JOINED, SEVERAL_FEDERATIONS. */
+function checkJoined({ home, federation }: StartOptions): void {
+  using store = openStore(home);
+  chooseMembership(store, home, federationOption(federation));
 }
 
 function openStore(home: string): ParticipantStore {
