@@ -23,6 +23,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   aggregator: async () => (await import('./aggregator/commands/aggregator.ts')).aggregatorCommand(),
   verify: async () => (await import('./node/commands/verify.ts')).verifyCommand(),
   node: async () => (await import('./node/commands/node.ts')).nodeCommand(),
+  relay: async () => (await import('./node/commands/relay.ts')).relayCommand(),
+  doctor: async () => (await import('./node/commands/doctor.ts')).doctorCommand(),
 };
 
 const SHOWN_ON_REQUEST = new Set(['commander.helpDisplayed', 'commander.version']);

@@ -128,7 +128,7 @@ export class Requests {
     const { rounds, now, onKnownRound } = this.#components;
     onKnownRound(message.sender, message.payload.round);
     rounds.feed({ type: 'present', at: now(), participant: message.sender });
-    const { round: _, ...terms } = roundTermsOf(rounds.state, message.sender);
+    const { round: _, ...terms } = roundTermsOf(rounds.state);
     return this.#reply(message, 'round-terms', terms);
   }
 
@@ -181,7 +181,8 @@ export class Requests {
       if (!isPrefmeshError(error)) throw error;
       // What could not be pulled may come another time: it says nothing about the update.
       const pulled = error.exitCode !== 4 && error.code !== 'PEER_REFUSED';
-      return pulled ? refuse(error.code) : this.#refuse(message, 'BLOB_UNAVAILABLE');
+      if (pulled) return refuse(error.code);
+      return this.#refuse(message, error.code === 'PEER_RELAYED' ? error.code : 'BLOB_UNAVAILABLE');
     }
     // The blob is on disk; with this commit the acceptance is too, and only then is it signed.
     const commitment = { update: { ...row, code: null } };

@@ -796,6 +796,20 @@ export const ERRORS = {
     explain:
       'No connection or stream to the peer could be opened. Requests that can be repeated are repeated before this is reported.',
   },
+  DOCTOR_FOUND: {
+    exit: 5,
+    what: 'the examination found {problems}',
+    fix: 'each is listed above with what to do about it',
+    explain:
+      'prefmesh doctor looks at devices, models, disk and network, and lists everything that stands in the way of taking part, with its own code and remedy. It ends with this code so that a script notices.',
+  },
+  PEER_RELAYED: {
+    exit: 4,
+    what: '{peer} is reached only through a relay that lets {bytes} bytes through; adapters and updates are larger',
+    fix: 'give one of the two sides an address that the other can dial (--listen and --announce on a forwarded port), or run a relay of your own with prefmesh relay start --unlimited',
+    explain:
+      'Two peers behind routers meet through a relay, and a relay of strangers lets only little through: enough for messages, far less than an adapter. The direct connection that both then try for did not come about. Nothing was sent. prefmesh doctor says how this node is reached and what fits; docs/how-to/reach-your-aggregator.md goes through the ways out.',
+  },
   PROTOCOL_UNSUPPORTED: {
     exit: 4,
     what: '{peer} answers but does not offer this service',

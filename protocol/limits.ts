@@ -67,11 +67,7 @@ export const LIMITS = {
   judgeTimeout: { value: 60_000, unit: 'ms', why: 'a large model on a busy server answers one word within it' },
   judgeAttempts: { value: 4, unit: 'count', why: 'outlasts a short overload without hiding a dead endpoint' },
   judgeRetryWait: { value: 30_000, unit: 'ms', why: 'longest wait between attempts, whatever the server asks for' },
-  message: {
-    value: 64 * KiB,
-    unit: 'bytes',
-    why: 'longest message; the longest there is, a join with its invite, takes a few KiB',
-  },
+  message: { value: 64 * KiB, unit: 'bytes', why: 'longest message; a cohort of 1,024 names takes 54 KiB' },
   document: {
     value: 1024 * KiB,
     unit: 'bytes',
@@ -174,6 +170,18 @@ export const LIMITS = {
     unit: 'ms',
     why: 'an encrypted connection or a stream stands within it, over a slow network or on a machine that is training',
   },
+  relayPlaces: { value: 256, unit: 'count', why: 'peers that a relay keeps a place for; each costs one connection' },
+  relayBytes: {
+    value: 128 * KiB,
+    unit: 'bytes',
+    why: 'what one relayed connection carries, unless its owner opened the relay: the default of libp2p',
+  },
+  relayDuration: { value: 120_000, unit: 'ms', why: 'how long one relayed connection lasts: the default of libp2p' },
+  holePunchWait: {
+    value: 10_000,
+    unit: 'ms',
+    why: 'how long two peers that met at a relay try for a direct connection; it comes within a second or not at all',
+  },
   streamUnsent: {
     value: 256 * KiB,
     unit: 'bytes',
@@ -264,11 +272,6 @@ export const LIMITS = {
     value: 2_000,
     unit: 'ms',
     why: 'longest pause between such questions; gossip usually tells earlier, and the allowance of requests holds',
-  },
-  pollShare: {
-    value: 60,
-    unit: 'ms',
-    why: 'times the members, the longest pause between such questions where that is more: an aggregator answers about 20 a second, however many ask',
   },
   finishGrace: {
     value: 60_000,

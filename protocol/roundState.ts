@@ -218,7 +218,7 @@ export function factorOfRound(state: FederationState): Factor {
 }
 
 /** What a participant is told of the round: the body of a `round-terms` message. */
-export function roundTermsOf(state: FederationState, participant: ParticipantId): RoundTerms {
+export function roundTermsOf(state: FederationState): RoundTerms {
   const { phase, round, parent, receipt, openedAt } = state;
   const started = phase !== 'open' && phase !== 'finished';
   return {
@@ -226,8 +226,7 @@ export function roundTermsOf(state: FederationState, participant: ParticipantId)
     phase,
     factor: factorOfRound(state),
     parent,
-    asked: started && state.cohort.includes(participant),
-    members: Object.keys(state.members).length,
+    cohort: started ? [...state.cohort] : [],
     openedAt,
     deadline: started ? state.deadline : null,
     receipt,

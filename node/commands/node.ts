@@ -87,6 +87,7 @@ async function join(source: string, options: JoinCommandOptions): Promise<void> 
 interface StartOptions extends CommonOptions, NetworkOptions {
   readonly federation?: string;
   readonly listen?: string[];
+  readonly announce?: string[];
   readonly verify: VerifyMode;
   readonly exitWhenFinished: boolean;
 }
@@ -96,6 +97,7 @@ function startCommand(): Command {
     .description('Take part in the rounds of a federation that was joined.')
     .option('--federation <id>', 'which one, where several were joined')
     .option('--listen <multiaddr>', 'where to listen; may be repeated (default: by --network)', repeatedValue())
+    .option('--announce <multiaddr>', 'the address to tell others, behind a forwarded port', repeatedValue())
     .addOption(
       new Option('--verify <how>', 'recompute every round, or believe its signed receipt')
         .choices(VERIFY_MODES)
@@ -121,6 +123,7 @@ async function start(options: StartOptions): Promise<void> {
     federation: federationOption(options.federation),
     network: options.network,
     listen: options.listen,
+    announce: options.announce,
     bootstrap: options.bootstrap,
     compute: { device: await chooseDevice(options, output), threads: options.threads },
     seed: options.seed,

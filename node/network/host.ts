@@ -9,6 +9,7 @@
  * await using host = await Host.start(identity, { preset: 'local', role: 'participant', bootstrap: [address], log });
  * await host.ready();
  */
+import { dcutr } from '@libp2p/dcutr';
 import { type Identify, identify } from '@libp2p/identify';
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
 import { isPeerId } from '@libp2p/interface';
@@ -39,6 +40,7 @@ import { gossipService } from './gossip.ts';
 import { libp2pLogger } from './logger.ts';
 import { type PresetName, type Role, preset } from './presets.ts';
 import { hasCause, networkProblem } from './problem.ts';
+import { type RelayBounds, type Road, addressCheck, relayService, relayTransport, roadOf } from './relay.ts';
 
 export const DHT_PROTOCOL = '/prefmesh/kad/1.0.0';
 
@@ -51,12 +53,20 @@ export interface HostOptions {
   readonly announce?: readonly string[];
   /** Multiaddrs of nodes to enter the network by. They are dialled until they answer, and again when lost. */
   readonly bootstrap?: readonly string[];
+  /** What a relay lets through on each connection (role `relay` alone). Default: `limited`. */
+  readonly relayBounds?: RelayBounds;
   /** Pause between pings on a connection (ms). */
   readonly pingEvery?: number;
   readonly log: Logger;
 }
 
 export type HostServices = { identify: Identify; ping: Ping; dht: KadDHT; gossip: GossipSub };
+
+export interface StreamOptions {
+  readonly signal?: AbortSignal;
+  /** Whether a relayed connection will do that lets little through. */
+  readonly throughRelay?: boolean;
+}
 
 /** Takes an inbound stream. It owns the stream and settles when it is done with it. */
 export type StreamHandler = (stream: Stream, from: ParticipantId) => Promise<void>;
@@ -67,9 +77,11 @@ export class Host implements AsyncDisposable {
   /** For the neighbours in this folder; other rooms use the protocols' clients and servers. */
   readonly libp2p: Libp2p<HostServices>;
   readonly #anchors: Anchors;
+  readonly #traversal: boolean;
 
-  private constructor(id: ParticipantId, libp2p: Libp2p<HostServices>, log: Logger) {
+  private constructor(id: ParticipantId, libp2p: Libp2p<HostServices>, log: Logger, traversal: boolean) {
     this.id = id;
+    this.#traversal = traversal;
     this.log = log;
     this.libp2p = libp2p;
     this.#anchors = new Anchors(
@@ -92,7 +104,7 @@ export class Host implements AsyncDisposable {
     const log = options.log.child({ peer: identity.id });
     const bootstrap = (options.bootstrap ?? []).map(parsePeerAddress);
     const node = await createNode(identity, options, log);
-    const host = new Host(identity.id, node, log);
+    const host = new Host(identity.id, node, log, preset(options.preset, options.role).traversal);
     for (const target of bootstrap) {
       if (nameOf(target) !== identity.id) host.#anchors.add(target); // a list of all aggregators names this one too
     }
@@ -128,23 +140,37 @@ export class Host implements AsyncDisposable {
 
   /**
    * Opens a stream for a protocol to a peer, over a connection that is there (whoever dialled it) or a new one.
-   * @throws PEER_UNREACHABLE, PROTOCOL_UNSUPPORTED, ADDRESS_INVALID
+   * @throws PEER_UNREACHABLE, PROTOCOL_UNSUPPORTED, ADDRESS_INVALID; PEER_RELAYED where only a relay leads there that
+   *   lets little through, unless `throughRelay`
    */
   async openStream(
     target: PeerAddress,
     protocol: string,
-    { signal }: { readonly signal?: AbortSignal } = {},
+    { signal, throughRelay = false }: StreamOptions = {},
   ): Promise<{ stream: Stream; peer: ParticipantId }> {
     const parsed = parsePeerAddress(target);
     return this.#reach(target, signal, async (either) => {
-      const connection = this.#newestConnection(parsed) ?? (await this.libp2p.dial(parsed, { signal: either }));
-      const stream = await connection.newStream(protocol, { signal: either, runOnLimitedConnection: false });
+      const known = this.#newestConnection(parsed, false) ?? (throughRelay && this.#newestConnection(parsed, true));
+      const connection = known || (await this.#dialOrHear(parsed, either));
+      if (connection.limits !== undefined && !throughRelay) throw relayedError(target, connection);
+      const stream = await connection.newStream(protocol, { signal: either, runOnLimitedConnection: throughRelay });
       return { stream, peer: participantOf(connection.remotePeer) };
     });
   }
 
+  /** How a peer is connected, the best road first; undefined while it is not. */
+  roadTo(peer: ParticipantId): Road | undefined {
+    const parsed = parsePeerAddress(peer);
+    const connection = this.#newestConnection(parsed, false) ?? this.#newestConnection(parsed, true);
+    return connection && roadOf(connection);
+  }
+
   /** Serves a protocol until disposed. A handler that fails costs its own stream and nothing else. */
-  async serve(protocol: string, handler: StreamHandler): Promise<AsyncDisposable> {
+  async serve(
+    protocol: string,
+    handler: StreamHandler,
+    { throughRelay = false }: Pick<StreamOptions, 'throughRelay'> = {},
+  ): Promise<AsyncDisposable> {
     await this.libp2p.handle(
       protocol,
       async (stream, connection) => {
@@ -158,7 +184,11 @@ export class Host implements AsyncDisposable {
           stream.abort(error instanceof Error ? error : new Error('stream failed'));
         }
       },
-      { maxInboundStreams: LIMITS.protocolStreams.value, maxOutboundStreams: LIMITS.protocolStreams.value },
+      {
+        maxInboundStreams: LIMITS.protocolStreams.value,
+        maxOutboundStreams: LIMITS.protocolStreams.value,
+        runOnLimitedConnection: throughRelay,
+      },
     );
     return { [Symbol.asyncDispose]: () => this.libp2p.unhandle(protocol) };
   }
@@ -176,14 +206,43 @@ export class Host implements AsyncDisposable {
    * After a peer's network was cut and came back, a connection that nobody told us is dead may stand beside the new
    * one; the newest is the one that works.
    */
-  #newestConnection(target: PeerId | Multiaddr): Connection | undefined {
+  #newestConnection(target: PeerId | Multiaddr, limited: boolean): Connection | undefined {
     const name = nameOf(target);
     if (name === undefined) return undefined;
     return this.libp2p
       .getConnections()
       .filter((connection) => connection.remotePeer.toString() === name && connection.status === 'open')
-      .filter((connection) => connection.limits === undefined)
+      .filter((connection) => (connection.limits !== undefined) === limited)
       .toSorted((a, b) => b.timeline.open - a.timeline.open)[0];
+  }
+
+  /**
+   * A connection to a peer: a new one, or the one that is there by the time that nothing new can be had. A peer that was
+   * reached through a relay may be dialling back, so it is given a while for a direct one.
+   */
+  async #dialOrHear(target: PeerId | Multiaddr, signal: AbortSignal): Promise<Connection> {
+    let relayed: Connection;
+    try {
+      relayed = await this.libp2p.dial(target, { signal });
+      if (relayed.limits === undefined || !this.#traversal) return relayed;
+    } catch (error) {
+      const known = this.#newestConnection(target, true);
+      if (known === undefined) throw error;
+      relayed = known;
+    }
+    const direct = Promise.withResolvers<Connection>();
+    const onOpen = ({ detail }: CustomEvent<Connection>): void => {
+      if (detail.limits === undefined && detail.remotePeer.equals(relayed.remotePeer)) direct.resolve(detail);
+    };
+    this.libp2p.addEventListener('connection:open', onOpen);
+    try {
+      return await within(LIMITS.holePunchWait.value, signal, () => direct.promise);
+    } catch {
+      signal.throwIfAborted();
+      return relayed;
+    } finally {
+      this.libp2p.removeEventListener('connection:open', onOpen);
+    }
   }
 
   async #reach<T>(
@@ -208,6 +267,11 @@ function nameOf(target: PeerId | Multiaddr): string | undefined {
   return isPeerId(target) ? target.toString() : peerIn(target);
 }
 
+function relayedError(target: PeerAddress, { limits }: Connection): PrefmeshError<'PEER_RELAYED'> {
+  const bytes = String(limits?.bytes ?? 0);
+  return new PrefmeshError('PEER_RELAYED', { peer: target, bytes });
+}
+
 async function createNode(identity: Identity, options: HostOptions, log: Logger): Promise<Libp2p<HostServices>> {
   const terms = preset(options.preset, options.role);
   const streams = LIMITS.protocolStreams.value;
@@ -217,7 +281,7 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
     return await createLibp2p<HostServices>({
       privateKey: libp2pKey(identity),
       addresses: { listen, announce },
-      transports: [tcp()],
+      transports: [tcp(), relayTransport()],
       connectionEncrypters: [noise()],
       streamMuxers: [
         yamux({
@@ -231,7 +295,7 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
         }),
       ],
       connectionManager: {
-        maxConnections: (options.role === 'aggregator' ? LIMITS.connectionsAggregator : LIMITS.connections).value,
+        maxConnections: (options.role === 'participant' ? LIMITS.connections : LIMITS.connectionsAggregator).value,
         inboundConnectionThreshold: terms.connectionsPerHost,
         maxIncomingPendingConnections: LIMITS.pendingConnections.value,
         // Its own bounds are 6 and 10 s, which a machine that trains with all its cores exceeds.
@@ -257,6 +321,8 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
           allowQueryWithZeroPeers: true, // else a query before the first peer hangs until its signal
         }),
         gossip: gossipService(terms),
+        ...(terms.traversal && { autonat: addressCheck(), dcutr: dcutr() }),
+        ...(options.role === 'relay' && { relay: relayService(options.relayBounds ?? 'limited') }),
       },
       logger: libp2pLogger(log),
     });

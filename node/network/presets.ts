@@ -3,7 +3,9 @@
  *
  * - `local`: this machine only. Tests and the demo: many nodes behind one address.
  * - `lan`: machines that reach each other directly, on private addresses.
- * - `internet`: aggregators and bootstrap nodes have a public address; participants only dial out.
+ * - `internet`: participants only dial out. An aggregator listens, asks its peers whether its address can be dialled,
+ *   and takes a place at a relay where one is known, so that it can be reached behind a router too; two peers that
+ *   met through a relay try for a direct connection. `relay.ts` says what that is good for.
  */
 import type { KadDHTInit } from '@libp2p/kad-dht';
 import { passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht';
@@ -12,8 +14,11 @@ import { LIMITS } from '../../protocol/limits.ts';
 export const PRESET_NAMES = ['local', 'lan', 'internet'] as const;
 export type PresetName = (typeof PRESET_NAMES)[number];
 
-/** An aggregator or bootstrap node is there for others; a participant comes and goes. */
-export type Role = 'aggregator' | 'participant';
+/** An aggregator is there for others; a relay joins those who cannot dial each other; a participant comes and goes. */
+export type Role = 'aggregator' | 'relay' | 'participant';
+
+/** Listen where any relay among the peers has a place. */
+export const ANY_RELAY = '/p2p-circuit';
 
 export interface Preset {
   /** Where to listen when nothing else is said; empty for a node that only dials out. */
@@ -32,6 +37,8 @@ export interface Preset {
   readonly connectionsPerHost: number;
   /** Whether gossip trusts several peers behind one address as much as peers apart. */
   readonly oneAddressManyPeers: boolean;
+  /** Whether to ask peers what address can be dialled, and to try for a direct connection after meeting at a relay. */
+  readonly traversal: boolean;
 }
 
 export function preset(name: PresetName, role: Role): Preset {
@@ -43,6 +50,7 @@ export function preset(name: PresetName, role: Role): Preset {
         dhtClient: false,
         connectionsPerHost: LIMITS.connectionsPerHostLocal.value,
         oneAddressManyPeers: true,
+        traversal: false,
       };
     case 'lan':
       return {
@@ -51,14 +59,27 @@ export function preset(name: PresetName, role: Role): Preset {
         dhtClient: false,
         connectionsPerHost: LIMITS.connectionsPerHost.value,
         oneAddressManyPeers: true,
+        traversal: false,
       };
     case 'internet':
       return {
-        listen: role === 'aggregator' ? ['/ip4/0.0.0.0/tcp/0'] : [],
+        listen: internetListen(role),
         peerInfoMapper: removePrivateAddressesMapper,
         dhtClient: role === 'participant',
         connectionsPerHost: LIMITS.connectionsPerHost.value,
         oneAddressManyPeers: false,
+        traversal: true,
       };
+  }
+}
+
+function internetListen(role: Role): readonly string[] {
+  switch (role) {
+    case 'aggregator':
+      return ['/ip4/0.0.0.0/tcp/0', ANY_RELAY];
+    case 'relay':
+      return ['/ip4/0.0.0.0/tcp/0'];
+    case 'participant':
+      return [];
   }
 }

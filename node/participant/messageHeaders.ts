@@ -9,17 +9,12 @@ import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 export class MessageHeaders {
   readonly #federation: Sha256;
   readonly #now: () => number;
-  readonly #nonce: () => string;
   #sequence = 0;
 
-  /**
-   * @param now milliseconds since 1970
-   * @param nonce 16 bytes in hexadecimal, never the same twice
-   */
-  constructor(federation: Sha256, now: () => number, nonce: () => string = randomNonce) {
+  /** @param now milliseconds since 1970 */
+  constructor(federation: Sha256, now: () => number) {
     this.#federation = federation;
     this.#now = now;
-    this.#nonce = nonce;
   }
 
   /**
@@ -33,13 +28,9 @@ export class MessageHeaders {
       federation: this.#federation,
       round,
       sequence: this.#sequence,
-      nonce: this.#nonce(),
+      nonce: randomBytes(16).toString('hex'),
       issuedAt: now,
       expiresAt: now + LIMITS.requestLifetime.value,
     };
   }
-}
-
-function randomNonce(): string {
-  return randomBytes(16).toString('hex');
 }

@@ -80,8 +80,8 @@ export class BlobClient {
   /**
    * Makes a blob present in the store. Cuts are mended as long as there is progress now and then; what was received
    * stays for the next call when this one fails.
-   * @throws BLOB_MISMATCH, BLOB_TOO_LARGE, PEER_REFUSED, PEER_UNREACHABLE, PEER_SILENT, STREAM_CUT, MALFORMED,
-   *   DISK_FULL: of the last peer tried
+   * @throws BLOB_MISMATCH, BLOB_TOO_LARGE, PEER_REFUSED, PEER_UNREACHABLE, PEER_RELAYED, PEER_SILENT, STREAM_CUT,
+   *   MALFORMED, DISK_FULL: of the last peer tried
    */
   async fetch(hash: Sha256, options: FetchOptions): Promise<FetchResult> {
     // A second caller waits for the first, then takes what there is or tries for itself.
@@ -229,6 +229,7 @@ function blame(error: PrefmeshError): 'link' | 'peer' | 'us' {
     case 'MALFORMED':
     case 'OVERSIZED':
     case 'PROTOCOL_UNSUPPORTED':
+    case 'PEER_RELAYED':
       return 'peer';
     default:
       return 'us';

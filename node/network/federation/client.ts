@@ -84,7 +84,10 @@ export class FederationClient {
     options: RequestOptions,
   ): Promise<Extract<FederationReply, { t: Kind }>> {
     const { signal } = options;
-    const { stream, peer } = await this.#host.openStream(aggregator, FEDERATION_PROTOCOL, options);
+    const { stream, peer } = await this.#host.openStream(aggregator, FEDERATION_PROTOCOL, {
+      ...options,
+      throughRelay: true,
+    });
     const frames = new Frames(stream, peer, { maxFrame: REPLY_BYTES });
     try {
       await frames.write(request, { what, wait: LIMITS.requestWait.value, signal });

@@ -69,7 +69,9 @@ export class FederationServer implements AsyncDisposable {
 
   static async start(host: Host, init: FederationServerInit): Promise<FederationServer> {
     const server = new FederationServer(host, init);
-    server.#registration = await host.serve(FEDERATION_PROTOCOL, (stream, from) => server.#serve(stream, from));
+    server.#registration = await host.serve(FEDERATION_PROTOCOL, (stream, from) => server.#serve(stream, from), {
+      throughRelay: true,
+    });
     return server;
   }
 
