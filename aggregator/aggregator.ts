@@ -8,6 +8,7 @@
  */
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { systemClock } from '../node/clock.ts';
 import { Announcements } from '../node/network/announcements.ts';
 import { BlobClient } from '../node/network/blob/client.ts';
 import { BlobServer } from '../node/network/blob/server.ts';
@@ -34,11 +35,11 @@ import { initialAdapterBlob } from './createFederation.ts';
 import type { AggregatorEvent } from './events.ts';
 import { Ledger, ledgerFile } from './ledger.ts';
 import { evidenceOf, FederationLog } from './log.ts';
+import { mending } from './mending.ts';
 import { Measurement, tastesOf } from './measurement.ts';
 import type { MeasuredSet } from './measurement.ts';
 import { Requests } from './requests.ts';
-import { LostUpdate, Rounds } from './rounds.ts';
-import type { AggregateEffect, Alarm } from './rounds.ts';
+import { Rounds } from './rounds.ts';
 import { UpdateIntake } from './updateIntake.ts';
 
 export interface AggregatorOptions {
@@ -132,8 +133,9 @@ export class Aggregator implements AsyncDisposable {
         ledger,
         headers,
         now: Date.now,
-        alarm: clockAlarm,
-        aggregate: (effect, stop) => aggregateMending(effect, { federation, ledger, blobs, client }, stop),
+        alarm: systemClock.alarm,
+        aggregate: (effect, stop) =>
+          mending(() => aggregateBlobs(effect, { manifest, blobs }, stop), { ledger, client }, stop),
         evaluate: (effect, stop) => measurement.ofRound(effect, stop),
         announce: (envelope) => announcements.publish(envelope),
         describe: ({ candidate }) => {
@@ -232,42 +234,3 @@ async function openSets(
     rootSet: await open(rootPairs, evaluation.rootSet.sha256),
   };
 }
-
-interface MendingComponents {
-  readonly federation: OpenedManifest;
-  readonly ledger: Ledger;
-  readonly blobs: BlobStore;
-  readonly client: BlobClient;
-}
-
-/** Aggregates; an update that was damaged on this disk is asked of its sender once more before it counts as lost. */
-async function aggregateMending(
-  effect: AggregateEffect,
-  { federation, ledger, blobs, client }: MendingComponents,
-  signal: AbortSignal,
-): Promise<Sha256> {
-  const components = { manifest: federation.content, blobs };
-  try {
-    return await aggregateBlobs(effect, components, signal);
-  } catch (error) {
-    if (!(error instanceof LostUpdate)) throw error;
-    const sender = ledger.senderOf(error.blob);
-    await client.fetch(error.blob, { from: sender === undefined ? [] : [sender], signal }).catch(() => {
-      throw error;
-    });
-    return aggregateBlobs(effect, components, signal);
-  }
-}
-
-/** Node's timers take at most 2^31 - 1 ms; a longer wait goes on in pieces. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-const clockAlarm: Alarm = (at, ring) => {
-  let timer: NodeJS.Timeout;
-  const wait = (): void => {
-    const left = at - Date.now();
-    timer = setTimeout(left > LONGEST_TIMER ? wait : ring, Math.min(Math.max(left, 0), LONGEST_TIMER));
-  };
-  wait();
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
-};

@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Database } from '../node/storage/database.ts';
-import type { Migration } from '../node/storage/database.ts';
+import type { Migration, Sql } from '../node/storage/database.ts';
 import type { DataPaths } from '../node/storage/dataFolder.ts';
 import { PrefmeshError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
@@ -19,7 +19,8 @@ import { ReplayWindow } from '../protocol/replay.ts';
 import type { ReplayTable, SenderWindow } from '../protocol/replay.ts';
 import type { FederationState } from '../protocol/roundState.ts';
 
-const MIGRATIONS: readonly Migration[] = [
+/** The schema. */
+export const LEDGER_MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
     name: 'aggregator',
@@ -80,12 +81,12 @@ export interface Commitment {
 
 /** The ledger of one federation. */
 export class Ledger implements Disposable {
-  readonly #database: Database;
+  readonly #database: Sql;
   readonly #federation: Sha256;
   readonly #replay: ReplayWindow;
   readonly #unsaved = new Set<ParticipantId>();
 
-  private constructor(database: Database, federation: Sha256) {
+  private constructor(database: Sql, federation: Sha256) {
     this.#database = database;
     this.#federation = federation;
     const rows = database.all<{ sender: ParticipantId; window: string }>(
@@ -99,8 +100,12 @@ export class Ledger implements Disposable {
    * Opens the ledger of a federation, and begins it in `initial` when there is none yet.
    * Throws DATABASE_CORRUPT, DATABASE_NEWER, DISK_FULL, STORAGE_FAILED.
    */
-  static open(file: string, { hash, bytes }: OpenedManifest, initial: () => FederationState): Ledger {
-    const database = Database.open(file, { migrations: MIGRATIONS });
+  static open(file: string, manifest: OpenedManifest, initial: () => FederationState): Ledger {
+    return Ledger.over(Database.open(file, { migrations: LEDGER_MIGRATIONS }), manifest, initial);
+  }
+
+  /** The same over a database that has the tables of `LEDGER_MIGRATIONS`. */
+  static over(database: Sql, { hash, bytes }: OpenedManifest, initial: () => FederationState): Ledger {
     const known = database.get('SELECT 1 FROM federation WHERE id = ?', hash);
     if (known === undefined) {
       const state = JSON.stringify(initial());
@@ -112,7 +117,7 @@ export class Ledger implements Disposable {
   /** Opens the ledger of a federation for looking into it. Throws FEDERATION_UNKNOWN, DATABASE_CORRUPT. */
   static read(file: string, { hash }: OpenedManifest): Ledger {
     if (!existsSync(file)) throw new PrefmeshError('FEDERATION_UNKNOWN', { federation: hash });
-    const database = Database.open(file, { migrations: MIGRATIONS, readOnly: true });
+    const database = Database.open(file, { migrations: LEDGER_MIGRATIONS, readOnly: true });
     if (database.get('SELECT 1 FROM federation WHERE id = ?', hash) === undefined) {
       database.close();
       throw new PrefmeshError('FEDERATION_UNKNOWN', { federation: hash });

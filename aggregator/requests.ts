@@ -128,7 +128,7 @@ export class Requests {
     const { rounds, now, onKnownRound } = this.#components;
     onKnownRound(message.sender, message.payload.round);
     rounds.feed({ type: 'present', at: now(), participant: message.sender });
-    const { round: _, ...terms } = roundTermsOf(rounds.state);
+    const { round: _, ...terms } = roundTermsOf(rounds.state, message.sender);
     return this.#reply(message, 'round-terms', terms);
   }
 

@@ -17,6 +17,7 @@ import { receiptOf, signReceipt } from '../protocol/receipt.ts';
 import { resume, step } from '../protocol/round.ts';
 import { factorOfRound, nextTick } from '../protocol/roundState.ts';
 import type { EndedRound, FederationState, RoundEffect, RoundEvent } from '../protocol/roundState.ts';
+import type { Clock } from '../node/clock.ts';
 import type { MessageHeaders } from '../node/participant/messageHeaders.ts';
 import type { AggregatorEvent } from './events.ts';
 import type { Commitment, Ledger } from './ledger.ts';
@@ -25,17 +26,14 @@ export type AggregateEffect = Extract<RoundEffect, { type: 'aggregate' }>;
 export type EvaluateEffect = Extract<RoundEffect, { type: 'evaluate' }>;
 type AnnounceEffect = Extract<RoundEffect, { type: 'announce' }>;
 
-/** Runs something once at a time (milliseconds since 1970), unless disposed before. */
-export type Alarm = (at: number, ring: () => void) => Disposable;
-
 export interface RoundsComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
   readonly ledger: Ledger;
   readonly headers: MessageHeaders;
   /** Milliseconds since 1970. */
-  readonly now: () => number;
-  readonly alarm: Alarm;
+  readonly now: Clock['now'];
+  readonly alarm: Clock['alarm'];
   /** Sums the round's updates and stores the result. Throws UPDATE_LOST (with `blob`), OUT_OF_RANGE. */
   readonly aggregate: (effect: AggregateEffect, signal: AbortSignal) => Promise<Sha256>;
   /** Measures candidate and parent. Throws LOG_PROBS_NOT_FINITE. */
@@ -150,10 +148,10 @@ export class Rounds implements AsyncDisposable {
   async #aggregate(effect: AggregateEffect): Promise<void> {
     const { aggregate, now, onEvent } = this.#components;
     const { round } = effect;
-    const started = performance.now();
+    const started = now();
     try {
       const candidate = await aggregate(effect, this.#stop.signal);
-      const seconds = (performance.now() - started) / 1000;
+      const seconds = (now() - started) / 1000;
       onEvent({ event: 'aggregated', round, candidate, updates: effect.blobs.length, seconds });
       this.feed({ type: 'aggregated', at: now(), round, candidate });
     } catch (error) {

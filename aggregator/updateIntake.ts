@@ -4,7 +4,7 @@
  * What is known of the update before it comes (its tensors, hence its length) bounds what is read of it.
  */
 import type { BlobClient } from '../node/network/blob/client.ts';
-import type { BlobStore } from '../node/storage/blobs.ts';
+import type { Blobs } from '../node/storage/blobs.ts';
 import { admitBlob } from '../protocol/aggregation/admission.ts';
 import { PrefmeshError } from '../protocol/errors.ts';
 import type { Manifest } from '../protocol/manifest.ts';
@@ -16,8 +16,8 @@ import { factorTable } from '../protocol/update.ts';
 
 export interface UpdateIntakeComponents {
   readonly manifest: Manifest;
-  readonly blobs: BlobStore;
-  readonly client: BlobClient;
+  readonly blobs: Blobs;
+  readonly client: Pick<BlobClient, 'fetch'>;
 }
 
 export class UpdateIntake {

@@ -14,15 +14,17 @@ import type { Logger } from 'pino';
 import { PrefmeshError, isPrefmeshError } from '../protocol/errors.ts';
 import type { ParticipantId } from '../protocol/identity.ts';
 import type { Sha256 } from '../protocol/names.ts';
+import { systemClock } from './clock.ts';
 import type { Checkpoint } from './model/checkpoint.ts';
 import { Announcements } from './network/announcements.ts';
 import type { Verdict } from './network/announcements.ts';
 import { BlobClient } from './network/blob/client.ts';
 import { BlobServer } from './network/blob/server.ts';
+import { findProviders } from './network/discovery.ts';
 import { FederationClient } from './network/federation/client.ts';
 import { Host } from './network/host.ts';
 import type { PresetName } from './network/presets.ts';
-import { federationAdapters } from './participant/adapterFolders.ts';
+import { adoptAdapter, currentAdapter, federationAdapters } from './participant/adapterFolders.ts';
 import { AggregatorLink } from './participant/aggregatorLink.ts';
 import { openBaseModel, openFederationPolicy } from './participant/baseModel.ts';
 import type { ComputeOptions } from './participant/baseModel.ts';
@@ -31,6 +33,8 @@ import { Life } from './participant/life.ts';
 import { openPairsFile, trainablePairs } from './participant/pairsFile.ts';
 import { ReceiptChain } from './participant/receiptChain.ts';
 import type { VerifyMode } from './participant/receiptChain.ts';
+import { verifyRound } from './participant/roundVerification.ts';
+import { makeUpdate } from './participant/roundWork.ts';
 import { ParticipantStore } from './participant/store.ts';
 import type { Membership } from './participant/store.ts';
 import { Waiting } from './participant/waiting.ts';
@@ -121,7 +125,8 @@ export class Participant implements AsyncDisposable {
       identity,
       host,
       client: new FederationClient(host),
-      now: Date.now,
+      providers: (each) => findProviders(host, federation, each),
+      clock: systemClock,
       onFound: (aggregator, through) => onEvent({ event: 'aggregator-found', aggregator, through }),
     });
     const waiting = new Waiting();
@@ -152,15 +157,33 @@ export class Participant implements AsyncDisposable {
       blobs,
       client,
       link,
-      table,
-      folder: adapters,
+      clock: systemClock,
       verify: options.verify,
+      verifyRound: ({ recompute, ...task }, size, each) =>
+        verifyRound({ ...task, blobs: recompute ? blobs.folder : null }, size, each),
+      adopt: (receipt, tensors) => adoptAdapter(adapters, { federation: opened, receipt, tensors, table }),
       onEvent,
     });
     const stop = new AbortController();
-    const own = { identity, federation, membership, store, blobs, adapters };
-    const training = { policy, table, pairs, reference, seed };
-    const finished = new Life({ ...own, ...training, link, chain, waiting, onEvent }, stop.signal).live();
+    const training = { manifest, policy, table, pairs, reference, blobs, seed, onEvent };
+    const life = new Life(
+      {
+        federation,
+        membership,
+        store,
+        blobs,
+        link,
+        chain,
+        waiting,
+        clock: systemClock,
+        table,
+        train: (round, over) => makeUpdate(round, training, over),
+        currentAdapter: () => currentAdapter(adapters),
+        onEvent,
+      },
+      stop.signal,
+    );
+    const finished = life.live();
     finished.catch(() => undefined); // whoever asks for it hears of it
     return new Participant(identity.id, finished, stop, stack.move());
   }

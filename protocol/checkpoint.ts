@@ -68,12 +68,26 @@ export function cosignCheckpoint(witness: Identity, checkpoint: Checkpoint, seen
   return `${body}\n${signatureLine(witness.id, COSIGNATURE, signature)}`;
 }
 
+/** Checkpoints that were read and found right: an aggregator gives the same one to everybody who asks. */
+const opened = new Map<string, OpenedCheckpoint>();
+const MOST_OPENED = 64;
+
 /**
  * Reads a checkpoint and checks every signature on it that is of a known kind.
  *
  * @throws OVERSIZED, MALFORMED; BAD_SIGNATURE when a line names a key that has not made it
  */
 export function openCheckpoint(text: string): OpenedCheckpoint {
+  let checkpoint = opened.get(text);
+  if (checkpoint === undefined) {
+    checkpoint = readCheckpoint(text);
+    if (opened.size >= MOST_OPENED) opened.delete(opened.keys().next().value!);
+    opened.set(text, checkpoint);
+  }
+  return checkpoint;
+}
+
+function readCheckpoint(text: string): OpenedCheckpoint {
   const limit = LIMITS.checkpoint.value;
   if (Buffer.byteLength(text) > limit) {
     throw new PrefmeshError('OVERSIZED', { what: 'checkpoint', bytes: Buffer.byteLength(text), limit });

@@ -67,8 +67,26 @@ export function parseParticipantId(text: string): ParticipantId {
   return text as ParticipantId;
 }
 
+/** Names that were read, with their keys: a federation's messages hold the same few names again and again. */
+const known = new Map<string, { readonly raw: Uint8Array; key: KeyObject | undefined }>();
+const MOST_KNOWN = 4096;
+
 /** The raw 32-byte public key that a name holds. Throws BAD_IDENTITY for anything but the name of a usable Ed25519 key. */
 export function publicKeyOf(id: string): Uint8Array {
+  return knownKey(id).raw;
+}
+
+function knownKey(id: string): { readonly raw: Uint8Array; key: KeyObject | undefined } {
+  let found = known.get(id);
+  if (found === undefined) {
+    found = { raw: readPublicKey(id), key: undefined };
+    if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
+    known.set(id, found);
+  }
+  return found;
+}
+
+function readPublicKey(id: string): Uint8Array {
   const bytes = id.length <= LONGEST_PEER_ID_TEXT ? decodeBase58(id) : undefined;
   if (bytes?.length !== PEER_ID_BYTES || PEER_ID_PREFIX.some((byte, index) => bytes[index] !== byte)) {
     throw new PrefmeshError('BAD_IDENTITY', { problem: 'not the peer id of an Ed25519 key' });
@@ -102,6 +120,8 @@ export function sign(identity: Identity, bytes: Uint8Array): Uint8Array {
 
 /** Whether `signature` over `bytes` was made by the key that `id` names. */
 export function verify(id: ParticipantId, bytes: Uint8Array, signature: Uint8Array): boolean {
-  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKeyOf(id)]), format: 'der', type: 'spki' });
-  return verifyBytes(null, bytes, key, signature);
+  const found = knownKey(id);
+  const spki = () => Buffer.concat([SPKI_PREFIX, found.raw]);
+  found.key ??= createPublicKey({ key: spki(), format: 'der', type: 'spki' });
+  return verifyBytes(null, bytes, found.key, signature);
 }

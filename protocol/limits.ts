@@ -67,7 +67,11 @@ export const LIMITS = {
   judgeTimeout: { value: 60_000, unit: 'ms', why: 'a large model on a busy server answers one word within it' },
   judgeAttempts: { value: 4, unit: 'count', why: 'outlasts a short overload without hiding a dead endpoint' },
   judgeRetryWait: { value: 30_000, unit: 'ms', why: 'longest wait between attempts, whatever the server asks for' },
-  message: { value: 64 * KiB, unit: 'bytes', why: 'longest message; a cohort of 1,024 names takes 54 KiB' },
+  message: {
+    value: 64 * KiB,
+    unit: 'bytes',
+    why: 'longest message; the longest there is, a join with its invite, takes a few KiB',
+  },
   document: {
     value: 1024 * KiB,
     unit: 'bytes',
@@ -272,6 +276,11 @@ export const LIMITS = {
     value: 2_000,
     unit: 'ms',
     why: 'longest pause between such questions; gossip usually tells earlier, and the allowance of requests holds',
+  },
+  pollShare: {
+    value: 60,
+    unit: 'ms',
+    why: 'times the members, the longest pause between such questions where that is more: an aggregator answers about 20 a second, however many ask',
   },
   finishGrace: {
     value: 60_000,

@@ -91,8 +91,10 @@ export const MESSAGES = {
     factor: factorSchema,
     /** The adapter that the round starts from: a blob's hash. */
     parent: sha256Schema,
-    /** Who is asked for an update, sorted; empty while the round is open. */
-    cohort: z.array(participantIdSchema).max(LIMITS.participants.value),
+    /** Whether the recipient is asked for an update. */
+    asked: z.boolean(),
+    /** How many members there are: the more, the less often each may ask. */
+    members: z.int().min(0).max(LIMITS.participants.value),
     openedAt: timestampSchema,
     /** When updates are no longer taken; null while the round is open. */
     deadline: timestampSchema.nullable(),

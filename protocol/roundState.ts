@@ -218,7 +218,7 @@ export function factorOfRound(state: FederationState): Factor {
 }
 
 /** What a participant is told of the round: the body of a `round-terms` message. */
-export function roundTermsOf(state: FederationState): RoundTerms {
+export function roundTermsOf(state: FederationState, participant: ParticipantId): RoundTerms {
   const { phase, round, parent, receipt, openedAt } = state;
   const started = phase !== 'open' && phase !== 'finished';
   return {
@@ -226,7 +226,8 @@ export function roundTermsOf(state: FederationState): RoundTerms {
     phase,
     factor: factorOfRound(state),
     parent,
-    cohort: started ? [...state.cohort] : [],
+    asked: started && state.cohort.includes(participant),
+    members: Object.keys(state.members).length,
     openedAt,
     deadline: started ? state.deadline : null,
     receipt,

@@ -153,7 +153,8 @@ function checkTerms(receipt: Receipt, { content: manifest }: OpenedManifest): vo
   demand(receipt.output === (published ? receipt.candidate : receipt.parent), 'the output is not the one that follows');
 }
 
-function checkInclusion(receipt: Receipt, own: VerificationContext['own']): void {
+/** Throws NOT_INCLUDED unless what a participant sent, and was told is accepted, is in the receipt. */
+export function checkInclusion(receipt: Receipt, own: VerificationContext['own']): void {
   if (!own) return;
   const entry = updateOf(receipt, own.sender);
   if (entry?.verdict !== 'accepted' || entry.envelope !== own.envelope || entry.blob !== own.blob) {

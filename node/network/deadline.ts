@@ -4,6 +4,8 @@
  * `AbortSignal.any` on a signal that lives as long as the process piles up listeners there; this takes its listener
  * and its timer away when the work is done.
  */
+import { systemClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 
 /** The wait was over. Callers turn it into an error that says what was waited for. */
 export class DeadlineError extends Error {
@@ -26,6 +28,7 @@ export async function within<T>(
   wait: number,
   outer: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
+  clock: Pick<Clock, 'after'> = systemClock,
 ): Promise<T> {
   outer?.throwIfAborted();
   const controller = new AbortController();
@@ -35,7 +38,7 @@ export async function within<T>(
     over.reject(reason);
   };
   const onAbort = () => end(outer?.reason);
-  const timer = setTimeout(() => end(new DeadlineError(wait)), wait);
+  using _timer = clock.after(wait, () => end(new DeadlineError(wait)));
   outer?.addEventListener('abort', onAbort, { once: true });
   try {
     return await Promise.race([work(controller.signal), over.promise]);
@@ -43,7 +46,6 @@ export async function within<T>(
     // What the work throws because it was aborted says less than why it was.
     throw controller.signal.aborted ? controller.signal.reason : error;
   } finally {
-    clearTimeout(timer);
     outer?.removeEventListener('abort', onAbort);
   }
 }

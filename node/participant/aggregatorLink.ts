@@ -4,7 +4,6 @@
  * Addresses come from the manifest, from a ticket or from the DHT, and are hints all the same: the transport proves
  * the key that answers, the manifest says which keys are aggregators, and every reply is signed by one of them.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -14,8 +13,9 @@ import { openEnvelope, sealMessage } from '../../protocol/opening.ts';
 import type { OpenedMessage } from '../../protocol/opening.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { ReplayWindow } from '../../protocol/replay.ts';
+import { pause } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { within } from '../network/deadline.ts';
-import { findProviders } from '../network/discovery.ts';
 import type { FederationClient } from '../network/federation/client.ts';
 import type { Host } from '../network/host.ts';
 import { MessageHeaders } from './messageHeaders.ts';
@@ -34,10 +34,13 @@ interface Located {
 export interface AggregatorLinkComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
-  readonly host: Host;
-  readonly client: FederationClient;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly host: Pick<Host, 'connectedPeers' | 'connect' | 'hold'>;
+  readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log' | 'cosign'>;
+  /** Peers that the network names for the federation: hints. */
+  readonly providers: (signal: AbortSignal) => AsyncIterable<{ readonly id: ParticipantId }>;
+  readonly clock: Clock;
+  /** 16 bytes in hexadecimal for each message; random when absent. */
+  readonly nonce?: () => string;
   /** Told when an aggregator was reached that was not before. */
   readonly onFound: (aggregator: ParticipantId, through: 'address' | 'dht') => void;
 }
@@ -51,7 +54,7 @@ export class AggregatorLink {
 
   constructor(components: AggregatorLinkComponents) {
     this.#components = components;
-    this.#headers = new MessageHeaders(components.federation.hash, components.now);
+    this.#headers = new MessageHeaders(components.federation.hash, components.clock.now, components.nonce);
     this.#aggregators = new Set(components.federation.content.aggregators.map(({ id }) => id));
   }
 
@@ -103,7 +106,7 @@ export class AggregatorLink {
     answers: readonly Answer[],
     options: { readonly signal?: AbortSignal; readonly beforeSending?: (envelope: Sha256) => void } = {},
   ): Promise<OpenedMessage<Answer>> {
-    const { federation, identity, now } = this.#components;
+    const { federation, identity, clock } = this.#components;
     const { bytes, hash } = await this.#exchange(type, round, body, options);
     return openEnvelope(
       bytes,
@@ -114,7 +117,7 @@ export class AggregatorLink {
         request: hash,
         isMember: (sender) => sender === this.#current,
       },
-      now(),
+      clock.now(),
       this.#replay,
     );
   }
@@ -147,7 +150,7 @@ export class AggregatorLink {
 
   /** Reads an announcement. Throws what `openEnvelope` throws. */
   openAnnouncement(bytes: Uint8Array): OpenedMessage<'announcement'> {
-    const { federation, identity, now } = this.#components;
+    const { federation, identity, clock } = this.#components;
     return openEnvelope(
       bytes,
       {
@@ -156,7 +159,7 @@ export class AggregatorLink {
         recipient: identity.id,
         isMember: (sender) => this.#aggregators.has(sender),
       },
-      now(),
+      clock.now(),
       this.#replay,
     );
   }
@@ -187,10 +190,10 @@ export class AggregatorLink {
    */
   async #search(signal?: AbortSignal): Promise<Located> {
     const seen = { problem: 'the network knows no peer that serves it' };
+    const ways = [(each: AbortSignal) => this.#locateInDht(each, seen), (each: AbortSignal) => this.#comesBack(each)];
     try {
-      return await within(LIMITS.locateWait.value, signal, (either) =>
-        firstOf(either, [(each) => this.#locateInDht(each, seen), (each) => this.#comesBack(each)]),
-      );
+      const search = (either: AbortSignal) => firstOf(either, ways);
+      return await within(LIMITS.locateWait.value, signal, search, this.#components.clock);
     } catch (error) {
       if (signal?.aborted) throw error;
       const { hash: federation } = this.#components.federation;
@@ -199,8 +202,8 @@ export class AggregatorLink {
   }
 
   async #locateInDht(signal: AbortSignal, seen: { problem: string }): Promise<Located> {
-    const { federation, host } = this.#components;
-    for await (const { id } of findProviders(host, federation.hash, signal)) {
+    const { host, providers } = this.#components;
+    for await (const { id } of providers(signal)) {
       if (!this.#aggregators.has(id)) {
         seen.problem = `${id} says it serves it, and the manifest does not name it`;
         continue;
@@ -221,7 +224,7 @@ export class AggregatorLink {
     for (;;) {
       const back = this.#components.host.connectedPeers.find((peer) => this.#aggregators.has(peer));
       if (back !== undefined) return { id: back, through: 'address' };
-      await sleep(LIMITS.pollFirst.value, undefined, { signal });
+      await pause(this.#components.clock, LIMITS.pollFirst.value, signal);
     }
   }
 }

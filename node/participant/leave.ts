@@ -7,7 +7,9 @@ import { isPrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { roundNumber } from '../../protocol/names.ts';
+import { systemClock } from '../clock.ts';
 import { within } from '../network/deadline.ts';
+import { findProviders } from '../network/discovery.ts';
 import { FederationClient } from '../network/federation/client.ts';
 import { Host } from '../network/host.ts';
 import type { PresetName } from '../network/presets.ts';
@@ -45,7 +47,15 @@ export async function leaveFederation(
       const { network, bootstrap, log } = options;
       await using host = await Host.start(identity, { preset: network, role: 'participant', bootstrap, log });
       const client = new FederationClient(host);
-      const link = new AggregatorLink({ federation, identity, host, client, now: Date.now, onFound: () => {} });
+      const link = new AggregatorLink({
+        federation,
+        identity,
+        host,
+        client,
+        providers: (each) => findProviders(host, federation.hash, each),
+        clock: systemClock,
+        onFound: () => {},
+      });
       await link.ask('leave', roundNumber(0), {}, ['acknowledgement'], { signal });
     });
     return 'yes';

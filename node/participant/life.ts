@@ -8,34 +8,40 @@
 import { ruleByName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
-import type { Identity } from '../../protocol/identity.ts';
 import { pairsBucket } from '../../protocol/messages.ts';
 import type { Payload } from '../../protocol/messages.ts';
 import { roundNumber } from '../../protocol/names.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { tableHash } from '../../protocol/tensorBlob.ts';
+import type { TensorShape } from '../../protocol/tensorBlob.ts';
 import { factorTable } from '../../protocol/update.ts';
-import type { BlobStore } from '../storage/blobs.ts';
-import { currentAdapter } from './adapterFolders.ts';
+import type { Clock } from '../clock.ts';
+import type { Blobs } from '../storage/blobs.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ReceiptChain } from './receiptChain.ts';
-import { makeUpdate } from './roundWork.ts';
-import type { MadeUpdate, RoundWorkComponents } from './roundWork.ts';
+import type { ParticipantEvent } from './events.ts';
+import type { MadeUpdate, RoundToTrain } from './roundWork.ts';
 import type { Membership, OwnUpdate, ParticipantStore } from './store.ts';
 import type { Waiting } from './waiting.ts';
 
 type RoundTerms = Payload<'round-terms'>;
 
-export interface LifeComponents extends Omit<RoundWorkComponents, 'manifest' | 'blobs'> {
-  readonly identity: Identity;
+export interface LifeComponents {
   readonly federation: Sha256;
   readonly membership: Membership;
   readonly store: ParticipantStore;
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<Blobs, 'verify'>;
   readonly link: AggregatorLink;
   readonly chain: ReceiptChain;
   readonly waiting: Waiting;
-  readonly adapters: string;
+  readonly clock: Pick<Clock, 'now'>;
+  /** The tensors of the whole adapter. */
+  readonly table: readonly TensorShape[];
+  /** Makes the round's update and stores it durably. The same round gives the same update. */
+  readonly train: (round: RoundToTrain, signal: AbortSignal) => Promise<MadeUpdate>;
+  /** Where the adapter in use lies; null before the first. */
+  readonly currentAdapter: () => string | null;
+  readonly onEvent: (event: ParticipantEvent) => void;
 }
 
 export class Life {
@@ -97,7 +103,7 @@ export class Life {
 
   /** One look at the federation, and what follows from it. */
   async #turn(): Promise<'on' | 'over'> {
-    const { federation, store, link, chain } = this.#components;
+    const { federation, store, link, chain, clock } = this.#components;
     this.#paused = false;
     if (!this.#member) await this.#becomeMember();
     const terms = await this.#ask();
@@ -107,7 +113,7 @@ export class Life {
       round: terms.round,
       phase: terms.phase,
       aggregator: link.current!,
-      heardAt: Date.now(),
+      heardAt: clock.now(),
     });
     if (terms.phase === 'finished') return this.#finish();
     if (isCollecting(terms)) await this.#takePart(terms);
@@ -115,8 +121,9 @@ export class Life {
   }
 
   async #ask(): Promise<RoundTerms> {
-    const { link, chain } = this.#components;
+    const { link, chain, waiting } = this.#components;
     const { payload } = await link.ask('round-query', chain.round, {}, ['round-terms'], { signal: this.#signal });
+    waiting.told(payload);
     return payload;
   }
 
@@ -135,9 +142,9 @@ export class Life {
 
   /** Makes the round's update, unless it is on disk, and offers it, unless it is answered. */
   async #takePart(terms: RoundTerms): Promise<void> {
-    const { identity, federation, store, onEvent } = this.#components;
+    const { federation, store, onEvent } = this.#components;
     const { round } = terms;
-    if (!terms.cohort.includes(identity.id)) return;
+    if (!terms.asked) return;
     const stored = store.update(federation, round);
     if (stored === undefined) {
       const made = await this.#make(terms);
@@ -172,16 +179,14 @@ export class Life {
 
   /** Trains, until the update is on disk or the round is heard to be over. */
   async #make(terms: RoundTerms): Promise<MadeUpdate | undefined> {
-    const { membership, blobs, chain, waiting, onEvent, ...work } = this.#components;
+    const { membership, chain, waiting, train, onEvent } = this.#components;
     const { round, factor, parent } = terms;
-    const manifest = membership.federation.content;
-    const { steps } = manifest.training;
+    const { steps } = membership.federation.content.training;
     const tensors = await chain.tensors(this.#signal);
     onEvent({ event: 'training', round, factor, parent, steps, deadline: terms.deadline });
     using over = waiting.roundOver(round, this.#signal);
     try {
-      const parts = { ...work, manifest, blobs, onEvent };
-      return await makeUpdate({ round, factor, parent: tensors }, parts, over.signal);
+      return await train({ round, factor, parent: tensors }, over.signal);
     } catch (error) {
       if (this.#signal.aborted || !over.signal.aborted) throw error;
       onEvent({ event: 'update-refused', round, code: 'ROUND_CLOSED' });
@@ -215,14 +220,14 @@ export class Life {
 
   /** Tells the aggregator that the last adapter is here, so that it need not stay for this node. */
   async #finish(): Promise<'over'> {
-    const { federation, store, chain, adapters, onEvent } = this.#components;
+    const { federation, store, chain, currentAdapter, onEvent } = this.#components;
     await this.#ask();
     const { bytesSent, bytesReceived } = store.membership(federation)!;
     onEvent({
       event: 'finished',
       rounds: chain.round,
       adapter: chain.adapter,
-      folder: currentAdapter(adapters),
+      folder: currentAdapter(),
       bytesSent,
       bytesReceived,
     });

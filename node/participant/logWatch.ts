@@ -39,7 +39,7 @@ export class LogWatch {
   async check(next: Uint8Array, signal?: AbortSignal): Promise<OpenedCheckpoint> {
     const { federation, store, link } = this.#components;
     this.#readNew();
-    const leaves = [...this.#leaves, leafHash(next)];
+    const leaves = [...this.#leaves, leafOf(next)];
     const size = leaves.length;
     const known = store.checkpoint(federation.hash);
     const before = known === null ? null : openCheckpoint(known);
@@ -64,7 +64,7 @@ export class LogWatch {
   /** The log of the receipts verified here and `next`: what a witness cosigns. */
   withNext(next: Uint8Array): Checkpoint {
     this.#readNew();
-    const leaves = [...this.#leaves, leafHash(next)];
+    const leaves = [...this.#leaves, leafOf(next)];
     return { federation: this.#components.federation.hash, size: leaves.length, root: rootOfLeaves(leaves) };
   }
 
@@ -86,7 +86,7 @@ export class LogWatch {
   #readNew(): void {
     const { federation, store } = this.#components;
     for (const envelope of store.receiptsFrom(federation.hash, this.#leaves.length + 1)) {
-      this.#leaves.push(leafHash(envelope));
+      this.#leaves.push(leafOf(envelope));
     }
   }
 }
@@ -105,4 +105,13 @@ function checkBefore(
   if (before.size <= leaves.length && !same(before.root, rootOfLeaves(leaves.slice(0, before.size)))) {
     throw forked(`the receipts are not those of the checkpoint of ${before.size} receipts seen before`);
   }
+}
+
+const leaves = new WeakMap<Uint8Array, Uint8Array>();
+
+/** A receipt's leaf, computed once for the same bytes: a node that waits for cosignatures asks at every look. */
+function leafOf(receipt: Uint8Array): Uint8Array {
+  let leaf = leaves.get(receipt);
+  if (leaf === undefined) leaves.set(receipt, (leaf = leafHash(receipt)));
+  return leaf;
 }

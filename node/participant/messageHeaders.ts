@@ -9,12 +9,17 @@ import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 export class MessageHeaders {
   readonly #federation: Sha256;
   readonly #now: () => number;
+  readonly #nonce: () => string;
   #sequence = 0;
 
-  /** @param now milliseconds since 1970 */
-  constructor(federation: Sha256, now: () => number) {
+  /**
+   * @param now milliseconds since 1970
+   * @param nonce 16 bytes in hexadecimal, never the same twice
+   */
+  constructor(federation: Sha256, now: () => number, nonce: () => string = randomNonce) {
     this.#federation = federation;
     this.#now = now;
+    this.#nonce = nonce;
   }
 
   /**
@@ -28,9 +33,13 @@ export class MessageHeaders {
       federation: this.#federation,
       round,
       sequence: this.#sequence,
-      nonce: randomBytes(16).toString('hex'),
+      nonce: this.#nonce(),
       issuedAt: now,
       expiresAt: now + LIMITS.requestLifetime.value,
     };
   }
+}
+
+function randomNonce(): string {
+  return randomBytes(16).toString('hex');
 }

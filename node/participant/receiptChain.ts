@@ -14,17 +14,16 @@ import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { roundNumber } from '../../protocol/names.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { openReceipt, updateOf } from '../../protocol/receipt.ts';
-import type { OpenedReceipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt, Receipt } from '../../protocol/receipt.ts';
 import { decodeBlob } from '../../protocol/tensorBlob.ts';
 import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
+import type { Verification } from '../../protocol/verification.ts';
 import type { BlobClient } from '../network/blob/client.ts';
-import type { BlobStore } from '../storage/blobs.ts';
-import type { AdapterVectorEntry } from '../training/adapterVector.ts';
-import { adoptAdapter } from './adapterFolders.ts';
+import type { Blobs } from '../storage/blobs.ts';
+import type { Clock } from '../clock.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ParticipantEvent } from './events.ts';
 import { LogWatch } from './logWatch.ts';
-import { verifyRound } from './roundVerification.ts';
 import type { VerificationTask } from './roundVerification.ts';
 import type { ParticipantStore } from './store.ts';
 
@@ -36,13 +35,19 @@ export interface ReceiptChainComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
   readonly store: ParticipantStore;
-  readonly blobs: BlobStore;
-  readonly client: BlobClient;
+  readonly blobs: Blobs;
+  readonly client: Pick<BlobClient, 'fetch'>;
   readonly link: AggregatorLink;
-  readonly table: readonly AdapterVectorEntry[];
-  /** Where the federation's PEFT folders go. */
-  readonly folder: string;
+  readonly clock: Pick<Clock, 'now'>;
   readonly verify: VerifyMode;
+  /** Verifies a receipt over the stored blobs, which have `size` bytes; recomputes the round where `recompute`. */
+  readonly verifyRound: (
+    task: Omit<VerificationTask, 'blobs'> & { readonly recompute: boolean },
+    size: number,
+    signal?: AbortSignal,
+  ) => Promise<Verification>;
+  /** Makes a verified adapter the one in use, whole or not at all; returns where it lies. Again changes nothing. */
+  readonly adopt: (receipt: Receipt, tensors: FixedPointTensors) => Promise<string>;
   readonly onEvent: (event: ParticipantEvent) => void;
 }
 
@@ -105,7 +110,7 @@ export class ReceiptChain {
   }
 
   async #follow(round: RoundNumber, signal?: AbortSignal): Promise<void> {
-    const { federation, store, blobs, table, folder, onEvent } = this.#components;
+    const { federation, store, blobs, adopt, onEvent } = this.#components;
     // A round that waits for cosignatures is not verified anew at every look.
     const verified =
       this.#verified?.receipt.content.round === round ? this.#verified : await this.#verify(round, signal);
@@ -115,7 +120,7 @@ export class ReceiptChain {
     const { outcome, output } = receipt.content;
     if (outcome === 'published') {
       const tensors = decodeBlob(await blobs.read(output));
-      const adopted = await adoptAdapter(folder, { federation, receipt: receipt.content, tensors, table });
+      const adopted = await adopt(receipt.content, tensors);
       store.recordReceipt(federation.hash, receipt);
       onEvent({ event: 'adopted', round, adapter: output, folder: adopted, bytesReceived: received });
     } else {
@@ -128,7 +133,7 @@ export class ReceiptChain {
 
   /** Fetches a round's receipt and what it takes to check it, and checks it. Throws the first thing that is wrong. */
   async #verify(round: RoundNumber, signal?: AbortSignal): Promise<VerifiedRound> {
-    const { federation, blobs, link, verify, onEvent } = this.#components;
+    const { federation, link, verify, verifyRound, onEvent } = this.#components;
     const options = signal ? { signal } : {};
     const envelope = await link.askForReceipt(round, options);
     const full = verify === 'full';
@@ -141,7 +146,7 @@ export class ReceiptChain {
         manifest: federation.bytes,
         previous: this.#last?.bytes ?? null,
         own: this.#own(round, envelope),
-        blobs: full ? blobs.folder : null,
+        recompute: full,
         envelopes,
       },
       size,
@@ -163,13 +168,13 @@ export class ReceiptChain {
    * of as many cosignatures as the manifest wants; the own repetition counts as one.
    */
   async #agreeOnLog({ content, bytes }: OpenedReceipt, signal?: AbortSignal): Promise<void> {
-    const { federation, identity, link, verify, onEvent } = this.#components;
+    const { federation, identity, link, clock, verify, onEvent } = this.#components;
     const { participants, required } = federation.content.witnesses;
     const checkpoint = await this.#log.check(bytes, signal);
     const others = cosigners(checkpoint, participants).filter((id) => id !== identity.id);
     const isWitness = verify === 'full' && participants.includes(identity.id);
     if (isWitness) {
-      const seenAt = Math.floor(Date.now() / 1000);
+      const seenAt = Math.floor(clock.now() / 1000);
       await link.cosign(cosignCheckpoint(identity, this.#log.withNext(bytes), seenAt), signal ? { signal } : {});
     }
     const found = others.length + (isWitness ? 1 : 0);

@@ -6,7 +6,7 @@
  * So a node that is killed anywhere goes on with the same update, and never makes a second one for the same round.
  */
 import { Database } from '../storage/database.ts';
-import type { Migration } from '../storage/database.ts';
+import type { Migration, Sql } from '../storage/database.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { openManifest } from '../../protocol/manifest.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
@@ -15,7 +15,8 @@ import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
 
-const MIGRATIONS: readonly Migration[] = [
+/** The schema. */
+export const PARTICIPANT_MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
     name: 'participant',
@@ -109,24 +110,29 @@ interface MembershipRow {
 }
 
 export class ParticipantStore implements Disposable {
-  readonly #database: Database;
+  readonly #database: Sql;
+  /** Manifests that were read: what goes by a hash never changes. */
+  readonly #manifests = new Map<Sha256, OpenedManifest>();
 
-  private constructor(database: Database) {
+  /** @param database one with the tables of `PARTICIPANT_MIGRATIONS` */
+  constructor(database: Sql) {
     this.#database = database;
   }
 
   /** @throws DATABASE_CORRUPT, DATABASE_NEWER, DISK_FULL, STORAGE_FAILED */
   static open(file: string, { readOnly = false }: { readonly readOnly?: boolean } = {}): ParticipantStore {
-    return new ParticipantStore(Database.open(file, { migrations: MIGRATIONS, readOnly }));
+    return new ParticipantStore(Database.open(file, { migrations: PARTICIPANT_MIGRATIONS, readOnly }));
   }
 
   memberships(): Membership[] {
-    return this.#database.all<MembershipRow>('SELECT * FROM memberships ORDER BY joined_at').map(membershipOf);
+    return this.#database
+      .all<MembershipRow>('SELECT * FROM memberships ORDER BY joined_at')
+      .map((row) => this.#membershipOf(row));
   }
 
   membership(federation: Sha256): Membership | undefined {
     const row = this.#database.get<MembershipRow>('SELECT * FROM memberships WHERE federation = ?', federation);
-    return row && membershipOf(row);
+    return row && this.#membershipOf(row);
   }
 
   /** Joins, or joins again: with other pairs, another invite, or after leaving. What was done in its rounds stays. */
@@ -292,20 +298,23 @@ export class ParticipantStore implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
 
-function membershipOf(row: MembershipRow): Membership {
-  return {
-    federation: openManifest(row.manifest, row.federation),
-    consent: row.consent,
-    pairs: { file: row.pairs_file, sha256: row.pairs_sha256, count: row.pairs },
-    model: row.model,
-    addresses: JSON.parse(row.addresses) as string[],
-    invite: row.invite,
-    status: row.status,
-    joinedAt: row.joined_at,
-    bytesSent: row.bytes_sent,
-    bytesReceived: row.bytes_received,
-    standing: row.standing === null ? null : (JSON.parse(row.standing) as Standing),
-  };
+  #membershipOf(row: MembershipRow): Membership {
+    const { federation: hash } = row;
+    const federation = this.#manifests.get(hash) ?? openManifest(row.manifest, hash);
+    this.#manifests.set(hash, federation);
+    return {
+      federation,
+      consent: row.consent,
+      pairs: { file: row.pairs_file, sha256: row.pairs_sha256, count: row.pairs },
+      model: row.model,
+      addresses: JSON.parse(row.addresses) as string[],
+      invite: row.invite,
+      status: row.status,
+      joinedAt: row.joined_at,
+      bytesSent: row.bytes_sent,
+      bytesReceived: row.bytes_received,
+      standing: row.standing === null ? null : (JSON.parse(row.standing) as Standing),
+    };
+  }
 }

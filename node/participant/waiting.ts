@@ -3,22 +3,47 @@
  * nothing happens. Gossip may lose an announcement, so it can shorten a wait and never replaces the question.
  */
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Phase } from '../../protocol/messages.ts';
+import type { Payload, Phase } from '../../protocol/messages.ts';
 import type { RoundNumber } from '../../protocol/names.ts';
+import { systemClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { backoff } from '../network/deadline.ts';
 
+export interface WaitingComponents {
+  readonly clock?: Pick<Clock, 'after'>;
+  /** Between 0 and 1: so that many participants do not ask at the same moment. */
+  readonly random?: () => number;
+}
+
 export class Waiting {
+  readonly #clock: Pick<Clock, 'after'>;
+  readonly #random: () => number;
   #attempt = 0;
   #news = false;
   #wake: () => void = () => undefined;
+  /** What the aggregator said last. */
+  #known: { readonly round: number; readonly stage: number } = { round: 0, stage: 0 };
+  #longest: number = LIMITS.pollLongest.value;
   #training: { readonly round: RoundNumber; readonly controller: AbortController } | undefined;
 
-  /** An announcement came. */
+  constructor({ clock = systemClock, random = Math.random }: WaitingComponents = {}) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** An announcement came. It ends the wait if it says more than the aggregator's last answer. */
   hear(round: RoundNumber, phase: Phase): void {
     const running = this.#training;
-    const stillOpen = phase === 'open' || phase === 'training' || phase === 'collecting';
-    if (running && (round > running.round || (round === running.round && !stillOpen))) running.controller.abort();
-    this.hurry();
+    const stage = stageOf(phase);
+    if (running && (round > running.round || (round === running.round && stage > RUNNING))) running.controller.abort();
+    const more = round > this.#known.round || (round === this.#known.round && stage > this.#known.stage);
+    if (more && stage !== CLOSED) this.hurry();
+  }
+
+  /** The aggregator said where it stands. */
+  told({ round, phase, members }: Pick<Payload<'round-terms'>, 'round' | 'phase' | 'members'>): void {
+    this.#known = { round, stage: stageOf(phase) };
+    this.#longest = Math.max(LIMITS.pollLongest.value, LIMITS.pollShare.value * members);
   }
 
   /** The next wait ends at once. */
@@ -43,14 +68,13 @@ export class Waiting {
   async wait(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (!this.#news) {
-      const pause = backoff(this.#attempt, LIMITS.pollFirst.value, LIMITS.pollLongest.value);
+      const pause = backoff(this.#attempt, LIMITS.pollFirst.value, this.#longest, this.#random);
       const { promise: over, resolve } = Promise.withResolvers<void>();
       const wake = () => resolve();
-      const timer = setTimeout(wake, pause);
+      using _timer = this.#clock.after(pause, wake);
       this.#wake = wake;
       signal.addEventListener('abort', wake, { once: true });
       await over;
-      clearTimeout(timer);
       signal.removeEventListener('abort', wake);
     }
     this.#news = false;
@@ -71,5 +95,25 @@ export class Waiting {
         this.#training = undefined;
       },
     };
+  }
+}
+
+/** How far a round has come, as far as a participant has anything to do about it. */
+const [OPEN, RUNNING, CLOSED, OVER] = [0, 1, 2, 3];
+
+function stageOf(phase: Phase): number {
+  switch (phase) {
+    case 'open':
+      return OPEN;
+    case 'training':
+    case 'collecting':
+      return RUNNING;
+    case 'aggregating':
+    case 'evaluating':
+      return CLOSED;
+    case 'published':
+    case 'skipped':
+    case 'finished':
+      return OVER;
   }
 }

@@ -30,6 +30,9 @@ export interface BlobReader extends AsyncDisposable {
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
+/** What the protocol's work asks of a store of blobs: `BlobStore` in a node, and whatever keeps the same promises. */
+export type Blobs = Pick<BlobStore, 'put' | 'read' | 'has' | 'size' | 'verify' | 'delete'>;
+
 export class BlobStore {
   readonly folder: string;
   readonly #quarantine: string;

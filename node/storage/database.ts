@@ -36,6 +36,9 @@ const SQLITE = {
   notADatabase: 26,
 } as const;
 
+/** What a store asks of its database: `Database` in a node, and whatever keeps the same promises. */
+export type Sql = Pick<Database, 'get' | 'all' | 'run' | 'transaction' | 'close'>;
+
 export class Database {
   readonly file: string;
   readonly #connection: DatabaseSync;
@@ -64,6 +67,13 @@ export class Database {
         throw error;
       }
     });
+  }
+
+  /** A database that lives as long as its object, for what takes the place of a disk. */
+  static inMemory(migrations: readonly Migration[]): Database {
+    const database = new Database(':memory:', new DatabaseSync(':memory:'));
+    database.#migrate(migrations, false);
+    return database;
   }
 
   /** The first row, or undefined. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { decode, encode } from '../../protocol/codec.ts';
+import { encode } from '../../protocol/codec.ts';
 import { decodeEnvelope, envelopeHash, lengthPrefixed, sealEnvelope } from '../../protocol/envelope.ts';
 import type { Envelope } from '../../protocol/envelope.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
@@ -236,26 +236,5 @@ describe('envelope', () => {
 describe('messages', () => {
   it('tell the number of pairs as a power of two that is not above it', () => {
     assert.deepEqual([0, 1, 2, 3, 4, 63, 64, 1000].map(pairsBucket), [0, 1, 2, 2, 4, 32, 64, 512]);
-  });
-
-  it('fit a cohort of the most participants that a federation may have', () => {
-    const cohort = Array.from({ length: LIMITS.participants.value }, () => ann.id);
-    const terms = sealMessage(aggregator, 'round-terms', {
-      ...header(),
-      recipient: ann.id,
-      request: hashOf('request'),
-      phase: 'training',
-      factor: 'B',
-      parent: hashOf('parent'),
-      cohort,
-      openedAt: NOW,
-      deadline: NOW + 1,
-      receipt: null,
-    });
-    assert.ok(terms.bytes.length <= LIMITS.message.value, `${terms.bytes.length} bytes`);
-    decode(decodeEnvelope(terms.bytes, LIMITS.message.value).payload, MESSAGES['round-terms'], {
-      what: 'terms',
-      maxBytes: LIMITS.message.value,
-    });
   });
 });

@@ -1,12 +1,25 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { ParticipantId } from '../../protocol/identity.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import { roundNumber, sha256 } from '../../protocol/names.ts';
 import type { Sha256 } from '../../protocol/names.ts';
 import { resume, step } from '../../protocol/round.ts';
-import { initialState, nextTick, roundTermsOf } from '../../protocol/roundState.ts';
+import { factorOfRound, initialState, nextTick, roundTermsOf } from '../../protocol/roundState.ts';
 import type { FederationState, RoundEffect, RoundEvent, UpdateOffer } from '../../protocol/roundState.ts';
-import { exampleFigures, exampleManifest, hashOf, initialBlob, NOW, participants } from './exampleFederation.ts';
+import {
+  aggregator,
+  exampleFigures,
+  exampleManifest,
+  hashOf,
+  initialBlob,
+  NOW,
+  participants,
+} from './exampleFederation.ts';
+
+function cohortOf(state: FederationState): readonly ParticipantId[] {
+  return 'cohort' in state ? state.cohort : [];
+}
 
 type Id = UpdateOffer['sender'];
 const ids = participants.map(({ id }) => id);
@@ -61,7 +74,7 @@ function update(state: FederationState, at: number, sender: Id, changes: Partial
   const offer: UpdateOffer = {
     sender,
     round: state.round,
-    factor: roundTermsOf(state).factor,
+    factor: factorOfRound(state),
     parent: state.parent,
     envelope: hashOf(`envelope of ${sender} in ${state.round}`),
     blob: hashOf(`blob of ${sender} in ${state.round}`),
@@ -96,7 +109,9 @@ describe('an open round', () => {
     assert.equal(run.state.phase, 'open');
     run.after(...joins(NOW + 1_499, cid), tick(NOW + 1_500));
     assert.deepEqual(run.summary, ['announce 1 training']);
-    assert.deepEqual(roundTermsOf(run.state).cohort, [ann, ben, cid]);
+    assert.deepEqual(cohortOf(run.state), [ann, ben, cid]);
+    const { asked, members } = roundTermsOf(run.state, ben);
+    assert.deepEqual([asked, members, roundTermsOf(run.state, aggregator.id).asked], [true, 3, false]);
     assert.equal(nextTick(run.state), NOW + 61_500);
   });
 
@@ -114,7 +129,7 @@ describe('an open round', () => {
     run.after(...joins(NOW + 2_000, cid), tick(NOW + 2_999));
     assert.equal(run.state.phase, 'open');
     run.after(tick(NOW + 3_000));
-    assert.deepEqual(roundTermsOf(run.state).cohort, [ann, cid]);
+    assert.deepEqual(cohortOf(run.state), [ann, cid]);
   });
 
   it('has no place for more members than the manifest allows, but knows those it has', () => {
@@ -310,7 +325,7 @@ describe('a federation', () => {
     assert.deepEqual(run.summary, ['announce 1 published', 'announce 2 training']);
     assert.equal(run.state.parent, hashOf('adapter of round 1'));
     assert.equal(run.state.receipt, hashOf('receipt of round 1'));
-    assert.equal(roundTermsOf(run.state).factor, 'A');
+    assert.equal(factorOfRound(run.state), 'A');
   });
 
   it('finishes after the last round and stays finished', () => {
@@ -329,10 +344,10 @@ describe('a federation', () => {
     const run = started({ rounds: 10 });
     publish(run, NOW + 1, [ann, ben, cid]);
     publish(run, NOW + 2, [ann, ben, cid]);
-    assert.deepEqual(roundTermsOf(run.state).cohort, [ann, ben, cid]);
+    assert.deepEqual(cohortOf(run.state), [ann, ben, cid]);
     run.after({ type: 'present', at: NOW + 3, participant: dan });
     publish(run, NOW + 4, [ann, ben, cid]);
-    assert.deepEqual(roundTermsOf(run.state).cohort, ids);
+    assert.deepEqual(cohortOf(run.state), ids);
   });
 
   it('waits with open doors when its members have fallen silent', () => {

@@ -8,7 +8,7 @@ import type { Sha256 } from '../../protocol/names.ts';
 import { inputsRoot, openReceipt, receiptOf, signReceipt } from '../../protocol/receipt.ts';
 import type { Receipt } from '../../protocol/receipt.ts';
 import { step } from '../../protocol/round.ts';
-import { initialState, roundTermsOf } from '../../protocol/roundState.ts';
+import { factorOfRound, initialState } from '../../protocol/roundState.ts';
 import type { FederationState } from '../../protocol/roundState.ts';
 import { encodeBlob } from '../../protocol/tensorBlob.ts';
 import { verifyReceipt } from '../../protocol/verification.ts';
@@ -53,7 +53,8 @@ function playRound(root: number): Extract<FederationState, { phase: 'published' 
     ({ state } = step(state, { type: 'joined', at: NOW, participant: id, request: hashOf('join') }));
   }
   const offerOf = (sender: Identity, bytes: Uint8Array, envelope: Sha256) => {
-    const { factor, parent, round } = roundTermsOf(state);
+    const { parent, round } = state;
+    const factor = factorOfRound(state);
     return {
       sender: sender.id,
       round,
