@@ -3,7 +3,7 @@
 //
 // usage: node scripts/run.mjs <target> [arguments for it]
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 
@@ -26,6 +26,13 @@ const TARGETS = {
   format: ['node_modules/prettier/bin/prettier.cjs', '--write', '.'],
 };
 
+/** Options of mocha whose value is the next word, which therefore is no path. */
+const MOCHA_OPTIONS_WITH_VALUE = new Set(
+  ['grep', 'fgrep', 'timeout', 'slow', 'reporter', 'retries', 'jobs', 'require', 'ignore', 'exclude', 'reporter-option']
+    .map((option) => `--${option}`)
+    .concat(['-g', '-f', '-t', '-s', '-R', '-j', '-r', '-O']),
+);
+
 const [name, ...rest] = process.argv.slice(2);
 const asked = name === 'bench' && rest.some((word) => /^--base(=|$)/.test(word)) ? 'benchBase' : (name ?? '');
 const target = Object.hasOwn(TARGETS, asked) ? TARGETS[asked] : undefined;
@@ -34,9 +41,26 @@ if (target === undefined) {
 }
 const reason = reasonToInstall();
 if (reason !== undefined) install(reason);
-// mocha adds files named in its configuration to those asked for, so the default is chosen here.
-const allTests = name === 'test' && !rest.some((word) => word.endsWith('.test.ts')) ? ['test/**/*.test.ts'] : [];
-runOnPinnedNode([...target, ...rest, ...allTests]);
+runOnPinnedNode([...target, ...(name === 'test' ? testArguments(rest) : rest)]);
+
+/**
+ * What mocha is given for the words after `npm test --`: files and globs as they are, folders as all tests in them, and
+ * every test where no path is named. mocha adds files named in its configuration to those asked for, and passes over
+ * paths that do not exist, so both are seen to here.
+ */
+function testArguments(words) {
+  const takesValue = (word) => word !== undefined && MOCHA_OPTIONS_WITH_VALUE.has(word);
+  const isPath = (word, index) => !word.startsWith('-') && !takesValue(words[index - 1]);
+  const given = words.map((word, index) => {
+    if (!isPath(word, index) || /[*?[{]/.test(word)) return word;
+    const entry = statSync(resolve(root, word), { throwIfNoEntry: false });
+    if (entry === undefined) fail('USAGE', `there is no ${word}`, 'name a test file or a folder under test/', 2);
+    if (entry.isDirectory()) return `${word.replace(/[/\\]+$/, '')}/**/*.test.ts`;
+    if (!word.endsWith('.test.ts')) fail('USAGE', `${word} is no test`, 'name a file that ends in .test.ts', 2);
+    return word;
+  });
+  return words.some(isPath) ? given : [...given, 'test/**/*.test.ts'];
+}
 
 /** Why node_modules is not what package-lock.json says, or undefined when it is. */
 function reasonToInstall() {
