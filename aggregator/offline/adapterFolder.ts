@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readSafetensorsIndex, readTensor } from '../../node/model/safetensors.ts';
 import { withAlpha, type Adapter } from '../../node/training/adapter.ts';
 import { TARGET_MODULES, type AdapterVectorEntry } from '../../node/training/adapterVector.ts';
-import { ADAPTER_WEIGHTS } from '../../node/training/peft.ts';
+import { ADAPTER_WEIGHTS, plainName } from '../../node/training/peft.ts';
 import { readAdapterConfig } from '../../node/training/peftConfig.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 
@@ -21,7 +21,12 @@ export async function readAdapterFolder(folder: string): Promise<Adapter> {
   const { tensors, metadata } = readSafetensorsIndex(file);
   const table: AdapterVectorEntry[] = [];
   let length = 0;
-  for (const { name, shape } of [...tensors.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  const byPlainName = new Map([...tensors.values()].map((tensor) => [plainName(tensor.name), tensor]));
+  if (byPlainName.size < tensors.size) {
+    const problem = 'has tensors that occur twice, once for another adapter name';
+    throw new PrefmeshError('ADAPTER_INVALID', { file, part: '(names)', problem });
+  }
+  for (const [name, { shape }] of [...byPlainName].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const [, layer, module, factor] = LORA_NAME.exec(name) ?? [];
     const target = TARGET_MODULES.find((known) => known === module);
     const [rows, columns] = shape;
@@ -38,7 +43,7 @@ export async function readAdapterFolder(folder: string): Promise<Adapter> {
   if (table.length === 0)
     throw new PrefmeshError('ADAPTER_INVALID', { file, part: '(all)', problem: 'holds no tensor' });
   const vector = new Float32Array(length);
-  for (const { name, offset } of table) vector.set(readTensor(tensors.get(name)!), offset);
+  for (const { name, offset } of table) vector.set(readTensor(byPlainName.get(name)!), offset);
   const targets = TARGET_MODULES.filter((target) => table.some((entry) => entry.target === target));
   const baseHash = metadata.base_sha256 ?? null;
   return withAlpha({ rank, alpha, targets, vector, table, baseHash }, rank);

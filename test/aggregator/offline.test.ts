@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { aggregateFolders } from '../../aggregator/offline/aggregateFolders.ts';
 import { weightedMean, wholeWeights } from '../../aggregator/offline/weightedMean.ts';
 import { openCheckpoint, type Checkpoint } from '../../node/model/checkpoint.ts';
+import { readSafetensorsIndex, readTensor, writeSafetensors } from '../../node/model/safetensors.ts';
 import { initialAdapter, type Adapter } from '../../node/training/adapter.ts';
-import { readPeftAdapter, writePeftAdapter } from '../../node/training/peft.ts';
+import { ADAPTER_WEIGHTS, readPeftAdapter, writePeftAdapter } from '../../node/training/peft.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import { MODEL } from './federationFixture.ts';
 
@@ -65,6 +66,24 @@ describe('adapters combined on disk', () => {
     );
     const out = await write('combined', forward.adapter);
     assert.equal((await readPeftAdapter(out, checkpoint.config)).rank, LAYOUT.rank);
+  });
+
+  it('are taken with the adapter name in their tensors too, as a state dictionary saved without PEFT has it', async () => {
+    const plain = [await written('plain', 'B', 0.25), await written('other', 'B', 0.75)] as const;
+    const named = join(folder, 'named');
+    cpSync(plain[0], named, { recursive: true });
+    const file = join(named, ADAPTER_WEIGHTS);
+    const tensors = [...readSafetensorsIndex(file).tensors.values()].map((tensor) => {
+      const name = tensor.name.replace(/\.weight$/, '.default.weight');
+      return { name, shape: tensor.shape, data: readTensor(tensor) };
+    });
+    await writeSafetensors(file, tensors, { format: 'pt' });
+    const combine = (adapters: string[]) =>
+      aggregateFolders({ rule: 'alternating', adapters, factor: 'B', bits: BITS });
+    const expected = await combine([...plain]);
+    const found = await combine([named, plain[1]]);
+    assert.deepEqual(found.adapter.table, expected.adapter.table);
+    assert.deepEqual(found.adapter.vector, expected.adapter.vector);
   });
 
   it('are refused where the factor that is not combined differs', async () => {
