@@ -3,6 +3,7 @@
  */
 import { Command } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import type { ChatTemplate } from '../model/chatTemplate.ts';
 import { Generator } from '../model/generation.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
@@ -16,6 +17,7 @@ interface GenerateOptions extends CommonOptions, BasePrecisionOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly prompt: string;
+  readonly chat: boolean;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topP: number;
@@ -27,6 +29,7 @@ export function generateCommand(): Command {
     .requiredOption('--model <model>', 'a folder, embedded, or the id of a pulled model')
     .option('--adapter <folder>', 'the adapter to generate with')
     .requiredOption('--prompt <text>', 'the text to go on from, given to the model as it is')
+    .option('--chat', "ask as a user in the model's chat template, instead of going on from the text", false)
     .option('--max-tokens <n>', 'most tokens to generate', integerValue({ min: 1 }), 128)
     .option('--temperature <number>', '0 always takes the likeliest token', numberValue({ min: 0 }), 0)
     .option(
@@ -38,15 +41,19 @@ export function generateCommand(): Command {
     .action((options: GenerateOptions) => generate(options));
   addBasePrecision(command);
   addCommonOptions(command);
-  return addExample(command, 'prefmesh generate --model embedded --prompt "How do I grow tomatoes?" --max-tokens 60');
+  return addExample(
+    command,
+    'prefmesh generate --model embedded --prompt "How do I grow tomatoes?" --max-tokens 60',
+    'prefmesh generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "How do I grow tomatoes?"',
+  );
 }
 
 async function generate(options: GenerateOptions): Promise<void> {
   const output = new Output(options);
   const opened = await openModel(options.model, options.home);
-  const { checkpoint, tokenizer } = await atPrecision(opened, options, output);
+  const { checkpoint, tokenizer, template } = await atPrecision(opened, options, output);
   const adapter = options.adapter === undefined ? null : await openAdapter(options.adapter, checkpoint, output);
-  const prompt = tokenizer.encode(options.prompt);
+  const prompt = tokenizer.encode(promptText(options, template));
   const room = checkpoint.config.maxPositions - prompt.length;
   if (prompt.length === 0 || room < 1) {
     const problem =
@@ -77,6 +84,12 @@ async function generate(options: GenerateOptions): Promise<void> {
   streamed.finish(text);
   output.product('\n');
   output.json({ text, tokens: tokens.length, tokens_per_second: tokens.length / seconds, finish_reason: finishReason });
+}
+
+function promptText({ prompt, chat, model }: GenerateOptions, template: ChatTemplate | null): string {
+  if (!chat) return prompt;
+  if (template !== null) return template.renderPair([{ role: 'user', content: prompt }], []).prompt;
+  throw new PrefmeshError('USAGE', { problem: `${model} has no chat template`, hint: 'leave --chat out' });
 }
 
 /** Shows text as its tokens come. A character may take several tokens, so its unfinished bytes are held back. */

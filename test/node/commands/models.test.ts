@@ -98,4 +98,19 @@ describe('commands that look at models and adapters, and generate', () => {
     const full = failure(...args.slice(0, 5), '--prompt', 'x'.repeat(600));
     assert.deepEqual([full.code, full.exit], ['USAGE', 2]);
   });
+
+  it('ask in the chat template with --chat, and refuse where the model has none', () => {
+    interface Generated {
+      text: string;
+    }
+    const ask = (...more: string[]) =>
+      jsonLines<Generated>('generate', '--model', 'embedded', '--home', home, '--max-tokens', '12', ...more)[0]!.text;
+    // The embedded model's template ends a user's turn with a new line.
+    const asked = ask('--chat', '--prompt', 'How do I grow tomatoes?');
+    assert.equal(asked, ask('--prompt', 'How do I grow tomatoes?\n'));
+    assert.notEqual(asked, ask('--prompt', 'How do I grow tomatoes?'));
+    const refused = failure('generate', '--model', llama, '--home', home, '--chat', '--prompt', 'Hello');
+    assert.deepEqual([refused.code, refused.exit], ['USAGE', 2]);
+    assert.match(refused.stderr, /has no chat template/);
+  });
 });
