@@ -15,6 +15,7 @@ import { openManifest, signManifest } from '../protocol/manifest.ts';
 import type { Manifest, OpenedManifest } from '../protocol/manifest.ts';
 import { sha256 } from '../protocol/names.ts';
 import type { Sha256 } from '../protocol/names.ts';
+import { stateTable } from '../protocol/serverOptimizer/optimizerState.ts';
 import { encodeBlob, tableValueCount } from '../protocol/tensorBlob.ts';
 import type { FixedPointTensors } from '../protocol/tensorBlob.ts';
 import { factorTable, quantize } from '../protocol/update.ts';
@@ -29,6 +30,8 @@ export interface FederationTerms {
   readonly adapter: Omit<Manifest['adapter'], 'initial'>;
   readonly training: Manifest['training'];
   readonly aggregation: Manifest['aggregation'];
+  /** Default: none. */
+  readonly serverOptimizer?: Manifest['serverOptimizer'];
   readonly rounds: number;
   readonly quorum: number;
   readonly maxParticipants: number;
@@ -62,7 +65,8 @@ const FINEST_BITS = 24;
  * Signs a manifest for the terms.
  *
  * @param now milliseconds since 1970
- * @throws PAIRS_INVALID, PAIRS_NONE, FILE_MISSING for the sets; SETS_OVERLAP; MALFORMED for a term out of bounds
+ * @throws PAIRS_INVALID, PAIRS_NONE, FILE_MISSING for the sets; SETS_OVERLAP; MALFORMED for a term out of bounds;
+ *   MALFORMED_BLOB where no blob holds what the server optimiser remembers
  */
 export async function createFederation(owner: Identity, terms: FederationTerms, now: number): Promise<OpenedManifest> {
   const evaluationSet = await openPairsFile(terms.evaluationPairs, terms.base);
@@ -71,6 +75,7 @@ export async function createFederation(owner: Identity, terms: FederationTerms, 
   const normBound = terms.normBound ?? reachableNorm(terms);
   const fixedPointBits = terms.fixedPointBits ?? finestScale(normBound);
   const initial = initialAdapterBlob(terms.base, terms.adapter, fixedPointBits);
+  if (terms.serverOptimizer) stateTable(terms.serverOptimizer, initial.tensors.table);
   const { bytes } = signManifest(owner, {
     protocol: 1,
     name: terms.name,
@@ -83,6 +88,7 @@ export async function createFederation(owner: Identity, terms: FederationTerms, 
     adapter: { ...terms.adapter, initial: initial.hash },
     training: terms.training,
     aggregation: terms.aggregation,
+    serverOptimizer: terms.serverOptimizer ?? null,
     update: { fixedPointBits, normBound },
     rounds: terms.rounds,
     quorum: terms.quorum,

@@ -51,6 +51,7 @@ export async function exportAudit(home: string, federation: OpenedManifest, out:
     const { content } = openReceipt(receipt.envelope);
     for (const { blob, verdict } of content.updates) if (verdict === 'accepted') wanted.add(blob);
     if (content.candidate !== null) wanted.add(content.candidate);
+    if (content.optimizerState !== null) wanted.add(content.optimizerState);
   }
   const missing: Sha256[] = [];
   for (const hash of wanted) {

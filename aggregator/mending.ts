@@ -1,6 +1,5 @@
 /** What an aggregator does before it counts an accepted update as lost. */
 import type { BlobClient } from '../node/network/blob/client.ts';
-import type { Sha256 } from '../protocol/names.ts';
 import type { Ledger } from './ledger.ts';
 import { LostUpdate } from './rounds.ts';
 
@@ -10,11 +9,11 @@ export interface MendingComponents {
 }
 
 /** Aggregates; an update that was damaged on this disk is asked of its sender once more. Throws LostUpdate. */
-export async function mending(
-  aggregate: () => Promise<Sha256>,
+export async function mending<Made>(
+  aggregate: () => Promise<Made>,
   { ledger, client }: MendingComponents,
   signal: AbortSignal,
-): Promise<Sha256> {
+): Promise<Made> {
   try {
     return await aggregate();
   } catch (error) {

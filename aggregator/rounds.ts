@@ -19,6 +19,7 @@ import { factorOfRound, nextTick } from '../protocol/roundState.ts';
 import type { EndedRound, FederationState, RoundEffect, RoundEvent } from '../protocol/roundState.ts';
 import type { Clock } from '../node/clock.ts';
 import type { MessageHeaders } from '../node/participant/messageHeaders.ts';
+import type { AggregatedBlobs } from './aggregation.ts';
 import type { AggregatorEvent } from './events.ts';
 import type { Commitment, Ledger } from './ledger.ts';
 
@@ -35,7 +36,7 @@ export interface RoundsComponents {
   readonly now: Clock['now'];
   readonly alarm: Clock['alarm'];
   /** Sums the round's updates and stores the result. Throws UPDATE_LOST (with `blob`), OUT_OF_RANGE. */
-  readonly aggregate: (effect: AggregateEffect, signal: AbortSignal) => Promise<Sha256>;
+  readonly aggregate: (effect: AggregateEffect, signal: AbortSignal) => Promise<AggregatedBlobs>;
   /** Measures candidate and parent. Throws LOG_PROBS_NOT_FINITE. */
   readonly evaluate: (effect: EvaluateEffect, signal: AbortSignal) => Promise<EvaluationFigures>;
   /** Tells everyone. Who does not hear it asks. */
@@ -150,10 +151,10 @@ export class Rounds implements AsyncDisposable {
     const { round } = effect;
     const started = now();
     try {
-      const candidate = await aggregate(effect, this.#stop.signal);
+      const { candidate, optimizerState } = await aggregate(effect, this.#stop.signal);
       const seconds = (now() - started) / 1000;
       onEvent({ event: 'aggregated', round, candidate, updates: effect.blobs.length, seconds });
-      this.feed({ type: 'aggregated', at: now(), round, candidate });
+      this.feed({ type: 'aggregated', at: now(), round, candidate, optimizerState });
     } catch (error) {
       if (error instanceof LostUpdate) this.feed({ type: 'update-lost', at: now(), round, blob: error.blob });
       else if (isPrefmeshError(error, 'OUT_OF_RANGE')) this.feed({ type: 'aggregation-failed', at: now(), round });

@@ -736,6 +736,13 @@ export const ERRORS = {
     explain:
       'The same updates give the same adapter, bit for bit, on every machine. Another result was not made from them.',
   },
+  WRONG_OPTIMIZER_STATE: {
+    exit: 5,
+    what: 'recomputing round {round} gives optimiser state {found}, the receipt says {expected}',
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain:
+      "What the server optimiser remembers of a round goes into the next one, so it is recomputed like the adapter. Another state was not made from the round's updates.",
+  },
   ADAPTER_INVALID: {
     exit: 3,
     what: '{file}: {part} {problem}',

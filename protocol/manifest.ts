@@ -14,6 +14,7 @@ import type { Identity } from './identity.ts';
 import { LIMITS } from './limits.ts';
 import { timestampSchema } from './messages.ts';
 import { sha256Schema } from './names.ts';
+import { checkServerOptimizer, SERVER_OPTIMIZER_NAMES } from './serverOptimizer/serverOptimizers.ts';
 import type { Sha256 } from './names.ts';
 
 export const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
@@ -89,6 +90,11 @@ export const manifestSchema = z
       rule: z.enum(RULE_NAMES),
       parameters: z.record(z.string().max(64), z.number()),
     }),
+
+    /** What is made of a round's aggregate before it is applied; null when it is applied as it is. */
+    serverOptimizer: z
+      .strictObject({ name: z.enum(SERVER_OPTIMIZER_NAMES), parameters: z.record(z.string().max(64), z.number()) })
+      .nullable(),
 
     /** How an update is written, and how large it may be. */
     update: z.strictObject({
@@ -170,6 +176,9 @@ export const manifestSchema = z
     else if (manifest.quorum < fewestUpdates(manifest.aggregation.rule, manifest.aggregation.parameters)) {
       refuse('quorum', `less than the rule ${manifest.aggregation.rule} needs`);
     }
+    const { serverOptimizer } = manifest;
+    const misfit = serverOptimizer && checkServerOptimizer(serverOptimizer, manifest.aggregation.rule);
+    if (misfit) refuse('serverOptimizer', misfit);
     if (manifest.witnesses.required > manifest.witnesses.participants.length) {
       refuse('witnesses', 'more cosignatures than there are witnesses');
     }

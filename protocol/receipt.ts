@@ -58,6 +58,8 @@ export const receiptSchema = z.strictObject({
   candidate: sha256Schema.nullable(),
   /** The adapter after the round: the candidate when published, the parent when skipped. */
   output: sha256Schema,
+  /** What the server optimiser remembers after the round: a blob's hash; null before the first published round, and without an optimiser. */
+  optimizerState: sha256Schema.nullable(),
   figures: evaluationFiguresSchema.nullable(),
   startedAt: timestampSchema,
   closedAt: timestampSchema,
@@ -95,6 +97,7 @@ export function receiptOf(ended: EndedRound, federation: OpenedManifest): Receip
     parent: ended.parent,
     candidate: ended.candidate,
     output: ended.phase === 'published' ? ended.candidate : ended.parent,
+    optimizerState: ended.phase === 'published' ? ended.candidateState : ended.optimizerState,
     figures: ended.figures,
     startedAt: ended.startedAt,
     closedAt: ended.closedAt,

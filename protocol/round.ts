@@ -79,7 +79,12 @@ export function step(state: FederationState, event: RoundEvent): Step {
 
     case 'aggregated':
       if (state.phase !== 'aggregating' || state.round !== event.round) return unchanged;
-      return entering({ ...state, phase: 'evaluating', candidate: event.candidate });
+      return entering({
+        ...state,
+        phase: 'evaluating',
+        candidate: event.candidate,
+        candidateState: event.optimizerState ?? null,
+      });
 
     case 'aggregation-failed':
       if (state.phase !== 'aggregating' || state.round !== event.round) return unchanged;
@@ -231,12 +236,14 @@ function skip(
 function openNext(ended: EndedRound, receipt: Sha256, at: number): Step {
   const { rules, members } = ended;
   const parent = ended.phase === 'published' ? ended.candidate : ended.parent;
+  const optimizerState = ended.phase === 'published' ? ended.candidateState : ended.optimizerState;
   if (ended.round >= rules.rounds) {
     return entering({
       phase: 'finished',
       rules,
       round: ended.round,
       parent,
+      optimizerState,
       receipt,
       members,
       openedAt: ended.openedAt,
@@ -247,6 +254,7 @@ function openNext(ended: EndedRound, receipt: Sha256, at: number): Step {
     rules,
     round: roundNumber(ended.round + 1),
     parent,
+    optimizerState,
     receipt,
     members,
     openedAt: at,
@@ -299,6 +307,7 @@ function aggregate(state: AggregatingRound): RoundEffect {
     rule: state.rules.rule,
     factor: factorOfRound(state),
     parent: state.parent,
+    optimizerState: state.optimizerState,
     blobs: state.accepted.map(({ blob }) => blob).sort(),
   };
 }

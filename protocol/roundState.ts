@@ -57,6 +57,8 @@ interface Federation {
   readonly round: RoundNumber;
   /** The adapter that the round starts from. */
   readonly parent: Sha256;
+  /** What the server optimiser remembers before the round: a blob's hash; null where there is nothing. */
+  readonly optimizerState: Sha256 | null;
   /** The receipt of the round before; null in the first. */
   readonly receipt: Sha256 | null;
   readonly members: Readonly<Record<ParticipantId, Member>>;
@@ -93,10 +95,13 @@ export interface AggregatingRound extends Closed {
 export interface EvaluatingRound extends Closed {
   readonly phase: 'evaluating';
   readonly candidate: Sha256;
+  /** What the server optimiser remembers once the candidate is published. */
+  readonly candidateState: Sha256 | null;
 }
 export interface PublishedRound extends Closed {
   readonly phase: 'published';
   readonly candidate: Sha256;
+  readonly candidateState: Sha256 | null;
   readonly figures: EvaluationFigures;
 }
 export interface SkippedRound extends Closed {
@@ -129,7 +134,14 @@ export type RoundEvent =
   | { readonly type: 'update-refused'; readonly at: number; readonly offer: UpdateOffer; readonly code: ErrorCode }
   /** An accepted update's blob can no longer be read, and nobody has it. */
   | { readonly type: 'update-lost'; readonly at: number; readonly round: RoundNumber; readonly blob: Sha256 }
-  | { readonly type: 'aggregated'; readonly at: number; readonly round: RoundNumber; readonly candidate: Sha256 }
+  | {
+      readonly type: 'aggregated';
+      readonly at: number;
+      readonly round: RoundNumber;
+      readonly candidate: Sha256;
+      /** What the server optimiser remembers with it; absent or null without one. */
+      readonly optimizerState?: Sha256 | null;
+    }
   /** The updates' sum leaves the range of the integers: OUT_OF_RANGE. */
   | { readonly type: 'aggregation-failed'; readonly at: number; readonly round: RoundNumber }
   | {
@@ -174,6 +186,7 @@ export type RoundEffect =
       readonly rule: RuleName;
       readonly factor: Factor;
       readonly parent: Sha256;
+      readonly optimizerState: Sha256 | null;
       readonly blobs: readonly Sha256[];
     }
   /** Measure the candidate and its parent, and report `evaluated` or `evaluation-failed`. */
@@ -205,6 +218,7 @@ export function initialState(manifest: Manifest, at: number): FederationState {
     },
     round: roundNumber(1),
     parent: manifest.adapter.initial,
+    optimizerState: null,
     receipt: null,
     members: {},
     openedAt: at,

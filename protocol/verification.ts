@@ -8,7 +8,7 @@
  */
 import { admitBlob } from './aggregation/admission.ts';
 import { aggregateRound } from './aggregation/aggregate.ts';
-import type { RoundToAggregate } from './aggregation/aggregate.ts';
+import type { AggregatedAdapter, RoundToAggregate } from './aggregation/aggregate.ts';
 import { resolveParameters, ruleByName } from './aggregation/rules.ts';
 import { decode } from './codec.ts';
 import { checkSignature, decodeEnvelope, envelopeHash } from './envelope.ts';
@@ -78,7 +78,7 @@ export function verifyReceipt(bytes: Uint8Array, context: VerificationContext): 
     if (check(() => checkSent(update, content, envelopes!)) === true) checked.signatures += 1;
   }
   if (blobs && needsRecomputing(content)) {
-    const hashes = check(() => recompute(content, context.federation, blobs));
+    const hashes = check(() => recompute(content, context, blobs));
     if (hashes !== undefined) {
       checked.hashes += hashes;
       checked.aggregates += 1;
@@ -101,13 +101,20 @@ function checkLink(receipt: Receipt, { federation, previous }: VerificationConte
   const round = previous ? previous.content.round + 1 : 1;
   const hash = previous?.hash ?? null;
   const parent = previous ? previous.content.output : federation.content.adapter.initial;
-  if (receipt.round !== round || receipt.previous !== hash || receipt.parent !== parent) {
+  // A round that is skipped leaves what the optimiser remembers as it was.
+  const remembers = receipt.outcome === 'published' || receipt.optimizerState === stateBefore(previous);
+  if (receipt.round !== round || receipt.previous !== hash || receipt.parent !== parent || !remembers) {
     throw new PrefmeshError('BROKEN_CHAIN', {
       what: `the receipt of round ${receipt.round}`,
       previous: previous ? `that of round ${previous.content.round}` : 'the manifest',
     });
   }
   return true;
+}
+
+/** What the server optimiser remembered before a round. */
+function stateBefore(previous: OpenedReceipt | null): Sha256 | null {
+  return previous?.content.optimizerState ?? null;
 }
 
 /** What the manifest, and the receipt's own figures, leave no choice about. */
@@ -149,6 +156,10 @@ function checkTerms(receipt: Receipt, { content: manifest }: OpenedManifest): vo
   demand(
     (receipt.candidate === null) === (receipt.reason === 'QUORUM_MISSED' || receipt.reason === 'OUT_OF_RANGE'),
     'a candidate without aggregation, or the other way round',
+  );
+  demand(
+    !published || (receipt.optimizerState === null) === (manifest.serverOptimizer === null),
+    'an optimiser state without an optimiser, or the other way round',
   );
   demand(receipt.output === (published ? receipt.candidate : receipt.parent), 'the output is not the one that follows');
 }
@@ -192,7 +203,7 @@ function needsRecomputing({ candidate, reason }: Receipt): boolean {
 /** Repeats the round from its blobs. Returns how many blobs had the hash that they are named by. */
 function recompute(
   receipt: Receipt,
-  { content: manifest }: OpenedManifest,
+  { federation: { content: manifest }, previous }: VerificationContext,
   blobs: (hash: Sha256) => Uint8Array | undefined,
 ): number {
   const bytesOf = (hash: Sha256): Uint8Array => {
@@ -216,15 +227,28 @@ function recompute(
       for (const hash of hashes) yield decodeBlob(bytesOf(hash));
     },
   };
-  const found = aggregateOrNull({ ...receipt.aggregation, factor: receipt.factor, parent, blobs: hashes, updates });
-  if (found !== receipt.candidate) {
-    throw new PrefmeshError('WRONG_AGGREGATE', {
-      round: receipt.round,
-      found: found ?? 'none',
-      expected: receipt.candidate ?? 'none',
-    });
+  const { serverOptimizer } = manifest;
+  const before = serverOptimizer && stateBefore(previous);
+  const found = aggregateOrNull({
+    ...receipt.aggregation,
+    factor: receipt.factor,
+    parent,
+    blobs: hashes,
+    updates,
+    serverOptimizer,
+    optimizerState: before && decodeBlob(bytesOf(before)),
+  });
+  const { round, candidate: expected } = receipt;
+  const candidate = found?.hash ?? null;
+  if (candidate !== expected) {
+    throw new PrefmeshError('WRONG_AGGREGATE', { round, found: candidate ?? 'none', expected: expected ?? 'none' });
   }
-  return 1 + accepted.length;
+  const state = found?.optimizerState?.hash ?? null;
+  if (receipt.outcome === 'published' && state !== receipt.optimizerState) {
+    const [is, said] = [state ?? 'none', receipt.optimizerState ?? 'none'];
+    throw new PrefmeshError('WRONG_OPTIMIZER_STATE', { round, found: is, expected: said });
+  }
+  return 1 + accepted.length + (before === null ? 0 : 1);
 }
 
 /** Pairs whose prompt leaves no room for an answer are left out, so there may be fewer. */
@@ -232,10 +256,10 @@ function fitTheSets({ evaluation, root }: EvaluationFigures, { evaluation: sets 
   return evaluation.pairs <= sets.evaluationSet.pairs && root.pairs <= sets.rootSet.pairs;
 }
 
-/** The hash of what the updates give, or null when their sum leaves the range of the integers. */
-function aggregateOrNull(round: RoundToAggregate): Sha256 | null {
+/** What the updates give, or null when it leaves the range of the integers. */
+function aggregateOrNull(round: RoundToAggregate): AggregatedAdapter | null {
   try {
-    return aggregateRound(round).hash;
+    return aggregateRound(round);
   } catch (error) {
     if (isPrefmeshError(error, 'OUT_OF_RANGE')) return null;
     throw error;

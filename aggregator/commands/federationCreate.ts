@@ -17,6 +17,8 @@ import { PrefmeshError } from '../../protocol/errors.ts';
 import { type Identity, parseParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
+import { checkServerOptimizer, SERVER_OPTIMIZER_NAMES } from '../../protocol/serverOptimizer/serverOptimizers.ts';
+import type { ServerOptimizerName } from '../../protocol/serverOptimizer/serverOptimizers.ts';
 import { createFederation } from '../createFederation.ts';
 import { ownKey } from './ownKey.ts';
 
@@ -39,6 +41,11 @@ interface CreateOptions extends CommonOptions {
   readonly stepsPerRound: number;
   readonly maxLength: number;
   readonly rule: RuleName;
+  readonly serverOptimizer?: ServerOptimizerName;
+  readonly serverLr?: number;
+  readonly serverMomentum?: number;
+  readonly serverSecondMomentum?: number;
+  readonly serverAdaptivity?: number;
   readonly rounds: number;
   readonly quorum: number;
   readonly maxParticipants: number;
@@ -85,6 +92,19 @@ export function createCommand(): Command {
     .option('--steps-per-round <n>', 'optimiser steps a round', count, 20)
     .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 8 }), 1024)
     .addOption(new Option('--rule <name>', 'how updates are aggregated').choices(RULE_NAMES).default('robust'))
+    .addOption(
+      new Option('--server-optimizer <name>', 'what is made of the aggregate before it is applied').choices(
+        SERVER_OPTIMIZER_NAMES,
+      ),
+    )
+    .option('--server-lr <number>', 'its learning rate (default: fedavgm 1, fedadam 0.01, diloco 0.7)', positive)
+    .option('--server-momentum <number>', 'its momentum over rounds (default: 0.9)', numberValue({ min: 0 }))
+    .option(
+      '--server-second-momentum <number>',
+      'for fedadam: that of the squares (default: 0.99)',
+      numberValue({ min: 0 }),
+    )
+    .option('--server-adaptivity <number>', 'for fedadam: τ, which bounds its steps (default: 0.001)', positive)
     .option('--rounds <n>', 'how many rounds', count, 20)
     .option('--quorum <n>', 'fewest updates that close a round', count, 3)
     .option('--max-participants <n>', 'most members', count, 64)
@@ -159,6 +179,7 @@ async function create(options: CreateOptions): Promise<void> {
         maxLength: Math.min(options.maxLength, base.config.maxPositions),
       },
       aggregation: { rule: options.rule, parameters: {} },
+      serverOptimizer: serverOptimizerOf(options),
       rounds: options.rounds,
       quorum: options.quorum,
       maxParticipants: options.maxParticipants,
@@ -188,6 +209,26 @@ function admissionOf({ admission, participant = [] }: CreateOptions): Manifest['
     });
   }
   return { mode: admission, participants: [...new Set(participant.map(parseParticipantId))].sort() };
+}
+
+/** The choice and its parameters, or null; an option that does not belong to it is the user's mistake. */
+function serverOptimizerOf(options: CreateOptions): Manifest['serverOptimizer'] {
+  const given = {
+    learningRate: options.serverLr,
+    momentum: options.serverMomentum,
+    secondMomentum: options.serverSecondMomentum,
+    adaptivity: options.serverAdaptivity,
+  };
+  const parameters = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Record<
+    string,
+    number
+  >;
+  const { serverOptimizer: name, rule } = options;
+  if (name === undefined && Object.keys(parameters).length === 0) return null;
+  const problem =
+    name === undefined ? 'no server optimiser is named' : checkServerOptimizer({ name, parameters }, rule);
+  if (problem === undefined) return { name: name!, parameters };
+  throw new PrefmeshError('USAGE', { problem, hint: 'see prefmesh federation create --help' });
 }
 
 function witnessesOf({ witness = [], cosignatures }: CreateOptions): Manifest['witnesses'] {

@@ -61,6 +61,7 @@ export function simulatedFederation(shape: FederationShape): OpenedManifest {
       maxLength: 128,
     },
     aggregation: { rule: shape.rule, parameters: {} },
+    serverOptimizer: null,
     update: { fixedPointBits: BITS, normBound: NORM_BOUND },
     rounds: shape.rounds,
     quorum: shape.quorum,

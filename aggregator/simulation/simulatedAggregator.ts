@@ -7,7 +7,6 @@ import { RandomStream } from '../../node/training/randomStream.ts';
 import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../../protocol/identity.ts';
-import type { Sha256 } from '../../protocol/names.ts';
 import { initialState } from '../../protocol/roundState.ts';
 import { decodeBlob } from '../../protocol/tensorBlob.ts';
 import type { Blobs } from '../../node/storage/blobs.ts';
@@ -16,6 +15,7 @@ import { Ledger, LEDGER_MIGRATIONS } from '../ledger.ts';
 import { evidenceOf, FederationLog } from '../log.ts';
 import { mending } from '../mending.ts';
 import { Requests } from '../requests.ts';
+import type { AggregatedBlobs } from '../aggregation.ts';
 import { LostUpdate, Rounds, type AggregateEffect } from '../rounds.ts';
 import { UpdateIntake } from '../updateIntake.ts';
 import { BlobTransfer } from './blobTransfer.ts';
@@ -129,7 +129,7 @@ export class SimulatedAggregator {
     await rounds.finished;
   }
 
-  async #aggregate(effect: AggregateEffect, blobs: Blobs, process: SimulatedProcess): Promise<Sha256> {
+  async #aggregate(effect: AggregateEffect, blobs: Blobs, process: SimulatedProcess): Promise<AggregatedBlobs> {
     const { content } = this.#world.federation;
     await process.pass(AGGREGATION_TIME * effect.blobs.length);
     const updates = [];
@@ -146,7 +146,7 @@ export class SimulatedAggregator {
     const { blob } = aggregateRound({ rule, parameters, factor, parent, blobs: hashes, updates });
     const hash = await blobs.put(blob);
     this.#world.archive.set(hash, blob);
-    return hash;
+    return { candidate: hash, optimizerState: null };
   }
 
   #tell(what: AggregatorEvent | WorldEvent): void {

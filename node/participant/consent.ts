@@ -5,6 +5,7 @@
 import type { Manifest, OpenedManifest } from '../../protocol/manifest.ts';
 import { ruleByName } from '../../protocol/aggregation/rules.ts';
 import type { Sha256 } from '../../protocol/names.ts';
+import { serverOptimizerByName } from '../../protocol/serverOptimizer/serverOptimizers.ts';
 import { blobBytes } from '../../protocol/tensorBlob.ts';
 import { factorTable } from '../../protocol/update.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -51,7 +52,7 @@ export function consentTerms({ hash, content }: OpenedManifest, config: ModelCon
     stepsPerRound: content.training.steps,
     batchSize: content.training.batchSize,
     base: `${content.base.name} (${content.base.hash})`,
-    rule: `${content.aggregation.rule}: ${ruleByName(content.aggregation.rule).label}`,
+    rule: `${content.aggregation.rule}: ${ruleByName(content.aggregation.rule).label}${optimizerText(content)}`,
   };
 }
 
@@ -89,6 +90,10 @@ export function bytesText(bytes: number): string {
   if (bytes < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} KiB`;
   if (bytes < 1024 ** 3) return `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
   return `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+}
+
+function optimizerText({ serverOptimizer }: Manifest): string {
+  return serverOptimizer === null ? '' : `; then ${serverOptimizerByName(serverOptimizer.name).label}`;
 }
 
 function admissionText(mode: Manifest['admission']['mode']): string {

@@ -210,7 +210,9 @@ export class ReceiptChain {
     const receipt = opened(envelope)?.content;
     if (receipt === undefined) return { received: 0, size: 0, missing };
     const inputs = receipt.updates.filter(({ verdict }) => verdict === 'accepted').map(({ blob }) => blob);
-    const wanted = new Set(verify === 'full' ? [receipt.output, receipt.parent, ...inputs] : [receipt.output]);
+    const before = this.#last?.content.optimizerState ?? null; // what the server optimiser remembered
+    const repeated = [receipt.parent, ...(before === null ? [] : [before]), ...inputs];
+    const wanted = new Set(verify === 'full' ? [receipt.output, ...repeated] : [receipt.output]);
     let [received, size] = [0, 0];
     for (const hash of wanted) {
       try {

@@ -1,4 +1,7 @@
-/** A round's result: the adapter that its updates make of its parent. Anyone with the blobs gets the same bytes. */
+/**
+ * A round's result: the adapter that its updates make of its parent, and what the server optimiser, where there is one,
+ * remembers. Anyone with the blobs gets the same bytes.
+ */
 import { PrefmeshError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
@@ -7,6 +10,8 @@ import { sha256 } from '../names.ts';
 import type { Sha256 } from '../names.ts';
 import { checkSameScale, checkSameTable, encodeBlob, tableValueCount } from '../tensorBlob.ts';
 import type { FixedPointTensors } from '../tensorBlob.ts';
+import { initialOptimizerState, optimize } from '../serverOptimizer/optimizerState.ts';
+import type { ServerOptimizerTerms } from '../serverOptimizer/serverOptimizers.ts';
 import { addDelta, factorTable } from '../update.ts';
 import { resolveParameters, ruleByName } from './rules.ts';
 import type { RuleName } from './rules.ts';
@@ -21,6 +26,10 @@ export interface RoundToAggregate {
   readonly blobs: readonly Sha256[];
   /** The updates in that order. May decode each when it is asked for, and is asked for more than one pass. */
   readonly updates: Iterable<FixedPointTensors>;
+  /** Absent or null: what the rule gives is applied as it is. */
+  readonly serverOptimizer?: ServerOptimizerTerms | null;
+  /** What the optimiser remembered before the round; null before the first. */
+  readonly optimizerState?: FixedPointTensors | null;
 }
 
 /** Updates at hand, as `aggregateRound` takes them. */
@@ -35,6 +44,8 @@ export interface AggregatedAdapter {
   /** The adapter's blob, and its name. */
   readonly blob: Uint8Array;
   readonly hash: Sha256;
+  /** What the optimiser remembers after the round, as a blob; null without one. */
+  readonly optimizerState: { readonly blob: Uint8Array; readonly hash: Sha256 } | null;
   /** Accepted updates that the rule gave no say, by their blobs, and why. */
   readonly leftOut: ReadonlyMap<Sha256, ErrorCode>;
   /** For rules that factor again: the share of the mean, in squared singular values, that did not fit the rank. */
@@ -48,6 +59,8 @@ export function aggregateRound({
   parent,
   blobs,
   updates,
+  serverOptimizer = null,
+  optimizerState = null,
   ...round
 }: RoundToAggregate): AggregatedAdapter {
   const parameters = resolveParameters(rule, round.parameters);
@@ -77,9 +90,29 @@ export function aggregateRound({
     seed: sha256(Buffer.from(blobs.join())),
     parameters,
   });
-  const adapter = addDelta(parent, { bits: parent.bits, table, values });
+  const optimized =
+    serverOptimizer &&
+    optimize(serverOptimizer, {
+      parent,
+      factor,
+      state: optimizerState ?? initialOptimizerState(serverOptimizer, parent),
+      update: values,
+    });
+  const adapter = addDelta(parent, { bits: parent.bits, table, values: optimized?.values ?? values });
   const blob = encodeBlob(adapter);
-  return { adapter, blob, hash: sha256(blob), leftOut: named(leftOut, blobs), truncatedEnergy };
+  return {
+    adapter,
+    blob,
+    hash: sha256(blob),
+    optimizerState: optimized && namedBlob(optimized.state),
+    leftOut: named(leftOut, blobs),
+    truncatedEnergy,
+  };
+}
+
+function namedBlob(tensors: FixedPointTensors): { blob: Uint8Array; hash: Sha256 } {
+  const blob = encodeBlob(tensors);
+  return { blob, hash: sha256(blob) };
 }
 
 function named(places: ReadonlyMap<number, ErrorCode>, blobs: readonly Sha256[]): Map<Sha256, ErrorCode> {

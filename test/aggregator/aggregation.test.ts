@@ -48,13 +48,18 @@ describe('a round over stored blobs', function () {
       rule: 'alternating',
       factor: 'B',
       parent: await blobs.put(encodeBlob(parent)),
+      optimizerState: null,
       blobs: stored.sort(),
     };
   }
 
   it('gives what the rule gives, and stores it', async () => {
     const updates = [exampleUpdate(0.125), exampleUpdate(-0.5), exampleUpdate(1)];
-    const hash = await aggregateBlobs(await effectOf(initialAdapter, updates), { manifest, blobs }, signal);
+    const { candidate: hash } = await aggregateBlobs(
+      await effectOf(initialAdapter, updates),
+      { manifest, blobs },
+      signal,
+    );
     const expected = aggregateRound({
       rule: 'alternating',
       parameters: {},
@@ -80,7 +85,7 @@ describe('a round over stored blobs', function () {
     const parent = large(5);
     const updates = [large(1, [table[1]!]), large(4, [table[1]!])];
     assert.ok(updates.length * 4 * side * side > LIMITS.inlineAggregation.value, 'not large enough for a thread');
-    const hash = await aggregateBlobs(await effectOf(parent, updates), { manifest, blobs }, signal);
+    const { candidate: hash } = await aggregateBlobs(await effectOf(parent, updates), { manifest, blobs }, signal);
     const expected = aggregateRound({
       rule: 'alternating',
       parameters: {},
@@ -113,7 +118,7 @@ describe('a round over stored blobs', function () {
       const senders = participants.slice(0, 2);
       const updates = [exampleUpdate(0.125), exampleUpdate(-0.5)];
       const effect = await effectOf(initialAdapter, updates);
-      const candidate = await aggregateBlobs(effect, { manifest, blobs }, signal);
+      const { candidate } = await aggregateBlobs(effect, { manifest, blobs }, signal);
       const accepted = senders.map(({ id }, i) => {
         const blob = sha256(encodeBlob(updates[i]!));
         return { sender: id, envelope: hashOf(`offer of ${id}`), blob, bytes: 1, pairsBucket: 8 };
@@ -130,6 +135,7 @@ describe('a round over stored blobs', function () {
         accepted,
         refused: [],
         candidate,
+        candidateState: null,
         figures: exampleFigures(),
       } as unknown as PublishedRound;
       assert.equal(sha256(initialBlob), effect.parent);

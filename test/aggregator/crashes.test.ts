@@ -58,7 +58,8 @@ async function live(
       headers: new MessageHeaders(FEDERATION.hash, () => NOW),
       now: () => NOW,
       alarm: () => ({ [Symbol.dispose]: () => {} }),
-      aggregate: ({ round, blobs }) => Promise.resolve(hashOf(`${round} of ${blobs.join()}`)),
+      aggregate: ({ round, blobs }) =>
+        Promise.resolve({ candidate: hashOf(`${round} of ${blobs.join()}`), optimizerState: null }),
       evaluate: () => Promise.resolve(exampleFigures()),
       announce: () => Promise.resolve(),
       describe: () => ({ accuracy: null, byTaste: {} }),

@@ -81,7 +81,9 @@ export class LyingAggregator implements AsyncDisposable {
         },
         aggregate: async (effect, signal) => {
           const honest = await aggregateBlobs(effect, { manifest, blobs }, signal);
-          return lies.aggregate ? lies.aggregate(honest, effect, blobs) : honest;
+          return lies.aggregate
+            ? { ...honest, candidate: await lies.aggregate(honest.candidate, effect, blobs) }
+            : honest;
         },
         evaluate: () => {
           const root = { ...FIGURES, correct: lies.rootCorrect ?? FIGURES.correct };

@@ -26,7 +26,11 @@ describe('verifying a federation from files', function () {
   before(async () => {
     fixture = await FederationFixture.make({
       participants: 3,
-      terms: { aggregation: { rule: 'robust', parameters: {} }, quorum: 3 },
+      terms: {
+        aggregation: { rule: 'robust', parameters: {} },
+        serverOptimizer: { name: 'diloco', parameters: { learningRate: 1 } },
+        quorum: 3,
+      },
     });
     const aggregator = fixture.aggregator();
     const [address] = (await aggregator.until('listening')).addresses;
@@ -79,6 +83,9 @@ describe('verifying a federation from files', function () {
     writeFileSync(receiptFile(folder, round), bytes);
   }
 
+  /** Another hash, by one digit. */
+  const otherHash = (hash: Sha256) => `${hash.slice(1)}${hash.startsWith('0') ? '1' : '0'}` as Sha256;
+
   function flip(file: string): void {
     const bytes = readFileSync(file);
     bytes[bytes.length - 1]! ^= 1;
@@ -88,8 +95,9 @@ describe('verifying a federation from files', function () {
   it('finds every signature, hash, aggregate and link of a true one right', () => {
     const report = verify(audit);
     assert.deepEqual([report.status, report.ok, report.first_failure], [0, true, null]);
-    // The manifest, two receipts, six updates, the checkpoint; per round parent, three updates and the inputs' root.
-    assert.deepEqual(report.checked, { signatures: 10, hashes: 10, aggregates: 2, log: 3 });
+    // The manifest, two receipts, six updates, the checkpoint; per round parent, three updates and the inputs' root,
+    // and in the second what the server optimiser remembered.
+    assert.deepEqual(report.checked, { signatures: 10, hashes: 11, aggregates: 2, log: 3 });
   });
 
   it('checks one round by its receipt, and an adapter by its numbers', () => {
@@ -105,6 +113,21 @@ describe('verifying a federation from files', function () {
   });
 
   const lies: Record<string, [(folder: string) => void, string, number | null]> = {
+    'an optimiser state that the updates do not give': [
+      (folder) => resign(folder, 1, ({ optimizerState }) => ({ optimizerState: otherHash(optimizerState!) })),
+      'WRONG_OPTIMIZER_STATE',
+      1,
+    ],
+    'what the optimiser remembered taken away': [
+      (folder) => rmSync(join(folder, 'blobs', receiptOf(folder, 1).optimizerState!)),
+      'BLOB_UNAVAILABLE',
+      2,
+    ],
+    'one bit of what the optimiser remembered': [
+      (folder) => flip(join(folder, 'blobs', receiptOf(folder, 1).optimizerState!)),
+      'BLOB_MISMATCH',
+      2,
+    ],
     'an update dropped from the receipt': [
       (folder) => resign(folder, 1, ({ updates }) => ({ updates: updates.slice(1) })),
       'RECEIPT_TERMS',

@@ -75,6 +75,7 @@ export function exampleManifest(changes: Partial<Manifest> = {}): Manifest {
       maxLength: 128,
     },
     aggregation: { rule: 'alternating', parameters: {} },
+    serverOptimizer: null,
     update: { fixedPointBits: BITS, normBound: 10 },
     rounds: 3,
     quorum: 2,

@@ -75,6 +75,7 @@ export function goldenVectors(): GoldenVectors {
     parent: sha256(initialBlob),
     candidate: result.hash,
     output: result.hash,
+    optimizerState: null,
     figures: exampleFigures(),
     startedAt: NOW,
     closedAt: NOW + 60_000,
