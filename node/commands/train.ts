@@ -155,12 +155,14 @@ async function openLogs(
 /** Writes the adapter, then the record that it is finished, and only then lets go of the saved states. */
 async function keepResult(run: TrainingRun, { vector, step, steps }: FinishedRun): Promise<void> {
   const { out, checkpoint, terms, start } = run;
-  const trained = { ...start, vector, baseHash: checkpoint.hash, baseQuantization: baseQuantizationOf(checkpoint) };
+  const baseQuantization = baseQuantizationOf(checkpoint);
+  const trained = { ...start, vector, baseHash: checkpoint.hash, baseQuantization };
   const record = (sha256: string) => ({ ...recordOf(run), result: { step, steps, sha256 } });
   const readme = runCard({
     record: record(''),
     lines: await readTrainingLog(join(out, TRAINING_LOG)),
     licence: await licenceOf(checkpoint.folder),
+    baseQuantization,
     loss: lossText(terms),
     parameters: vector.length,
   });

@@ -52,7 +52,8 @@ export function admitTopic(service: GossipSub, topic: string): void {
     meshMessageDeliveriesWeight: 0,
     meshFailurePenaltyWeight: 0,
     // The penalty is 20 times the square of the count: at the third invalid message a peer is graylisted (below -80)
-    // and no longer read, for 40 seconds; after six minutes all is forgotten.
+    // and no longer read, for 40 seconds; after six minutes all is forgotten. It begins at most a second or 128
+    // messages late, for so long gossipsub trusts the last good score that it saw.
     invalidMessageDeliveriesWeight: -20,
     invalidMessageDeliveriesDecay: 0.99,
   });

@@ -6,6 +6,7 @@
  * Source: Hugging Face Hub documentation, "Model Cards" (metadata), and PEFT's own cards.
  */
 import { wilson } from '../evaluation/intervals.ts';
+import type { BaseQuantization } from './adapter.ts';
 import type { PairCounts } from './pairCounts.ts';
 import type { RunRecord } from './runRecord.ts';
 import type { EvaluationLine, MetricLine } from './trainingLog.ts';
@@ -18,6 +19,8 @@ export interface RunCardFacts {
   readonly lines: readonly MetricLine[];
   /** What the base model's own card states. */
   readonly licence: string | null;
+  /** How the base was held; null at its own precision. */
+  readonly baseQuantization: BaseQuantization | null;
   /** The loss and its settings, in words. */
   readonly loss: string;
   /** Trained numbers. */
@@ -130,11 +133,13 @@ function data({ counts, inputs }: RunRecord): string[] {
   ];
 }
 
-function settings({ record, parameters, licence }: RunCardFacts): string[] {
+function settings({ record, parameters, licence, baseQuantization }: RunCardFacts): string[] {
   const { model, inputs, options, runtime, result, prefmesh } = record;
   const facts = {
     'base model': `${model}, SHA-256 \`${inputs['base model']}\``,
-    ...(inputs['quantised base'] != null && { 'base held in 4 bits': `SHA-256 \`${inputs['quantised base']}\`` }),
+    ...(baseQuantization !== null && {
+      'base held in': `${baseQuantization.scheme}, 4 bits; SHA-256 of the quantised weights \`${baseQuantization.sha256}\``,
+    }),
     'licence of the base model': licence ?? 'not stated',
     'trained parameters': parameters,
     'steps made': `${result!.steps} of ${record.totalSteps}; this is the adapter after step ${result!.step}`,

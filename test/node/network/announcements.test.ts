@@ -10,6 +10,12 @@ const FEDERATION = sha256(Buffer.from('a federation'));
 /** Gossipsub's default threshold, below which nothing of a peer is read. */
 const GRAYLIST = -80;
 
+/** What is read and changed of the running service; its own type shows only the public face. */
+interface GossipInternals {
+  readonly score: { score(peer: string): number };
+  readonly acceptFromWhitelist: Map<string, unknown>;
+}
+
 /** Who has heard what, and when. */
 class Listener {
   readonly heard: string[] = [];
@@ -95,8 +101,9 @@ describe('announcements', () => {
     await using star = await startStar(2);
     const [sender, other] = star.rim;
     for (const text of ['reject 1', 'reject 2', 'reject 3']) await sender!.announcements.publish(Buffer.from(text));
-    const hub = star.hub.host.libp2p.services.gossip as unknown as { score: { score(peer: string): number } };
+    const hub = star.hub.host.libp2p.services.gossip as unknown as GossipInternals;
     while (hub.score.score(sender!.host.id) >= GRAYLIST) await new Promise(setImmediate);
+    hub.acceptFromWhitelist.clear(); // as if the second were over in which what a peer in good standing sends is read
     await sender!.announcements.publish(Buffer.from('too late to be good'));
     await other!.announcements.publish(Buffer.from('from another'));
     await star.hub.listener.hears('from another');

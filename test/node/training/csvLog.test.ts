@@ -20,7 +20,7 @@ describe('table of metrics', () => {
     const text = await readFile(file, 'utf8');
     const [header, ...rows] = text.trimEnd().split('\n');
     const names = header!.split(',');
-    assert.deepEqual(names.slice(0, 4), ['step', 'epoch', 'loss', 'grad_norm']);
+    assert.deepEqual(names.slice(0, 5), ['step', 'epoch', 'loss', 'sft_loss', 'grad_norm']);
     const read = rows.map((row) => Object.fromEntries(row.split(',').map((cell, i) => [names[i]!, cell])));
     assert.deepEqual(
       read.map((row) => [row.step, row.epoch, row.loss, row['rewards/margins'], row.eval_loss]),

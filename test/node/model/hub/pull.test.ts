@@ -368,9 +368,9 @@ describe('a hub that means harm', () => {
 
   it('cannot plant a symbolic link: what is listed as one is a regular file with its bytes', async () => {
     const link = Buffer.from('../../../keys/identity.json');
-    await using hub = await start({ 'generation_config.json': link });
+    await using hub = await start({ 'vocab.json': link });
     await hub.pull();
-    assert.ok((await lstat(join(hub.folder, 'generation_config.json'))).isFile());
+    assert.ok((await lstat(join(hub.folder, 'vocab.json'))).isFile());
   });
 
   it('cannot list two files that a file system may take for one', async () => {
