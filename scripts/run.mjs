@@ -17,6 +17,7 @@ const TARGETS = {
   test: ['node_modules/mocha/bin/mocha.js'],
   check: ['scripts/check.ts'],
   study: ['scripts/study/main.ts'],
+  torture: ['scripts/torture/main.ts'],
   bench: ['scripts/bench/main.ts'],
   // `bench --base …`: of bases in 4 bits
   benchBase: ['scripts/bench/fourBitBase.ts'],

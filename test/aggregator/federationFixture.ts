@@ -114,13 +114,16 @@ export class FederationFixture implements Disposable {
 
   /** Starts the aggregator's process; `extra` are more arguments. */
   aggregator(...extra: string[]): Program<AggregatorEvent> {
+    return new Program<AggregatorEvent>(this.aggregatorArguments('--exit-when-finished', ...extra));
+  }
+
+  aggregatorArguments(...extra: string[]): string[] {
     const { file, evaluationPairs, rootPairs } = this;
     // prettier-ignore
-    return new Program<AggregatorEvent>(
+    return [
       'aggregator', 'start', '--home', this.path('aggregator'), '--federation', file, '--model', MODEL,
-      '--evaluation-pairs', evaluationPairs, '--root-pairs', rootPairs, '--network', 'local',
-      '--exit-when-finished', ...extra,
-    );
+      '--evaluation-pairs', evaluationPairs, '--root-pairs', rootPairs, '--network', 'local', ...extra,
+    ];
   }
 
   /** Joins in this process, which is quicker than another one. */
@@ -140,11 +143,12 @@ export class FederationFixture implements Disposable {
 
   /** Starts a participant's process. The seed follows from the name, so that runs repeat. */
   participant(name: string, ...extra: string[]): Program<ParticipantEvent> {
-    // prettier-ignore
-    return new Program<ParticipantEvent>(
-      'node', 'start', '--home', this.path(name), '--network', 'local', '--seed', String(1 + this.names.indexOf(name)),
-      '--exit-when-finished', ...extra,
-    );
+    return new Program<ParticipantEvent>(this.participantArguments(name, '--exit-when-finished', ...extra));
+  }
+
+  participantArguments(name: string, ...extra: string[]): string[] {
+    const seed = String(1 + this.names.indexOf(name));
+    return ['node', 'start', '--home', this.path(name), '--network', 'local', '--seed', seed, ...extra];
   }
 
   [Symbol.dispose](): void {

@@ -41,11 +41,11 @@ export class Program<Event extends { readonly event: string }> {
   #stderr = '';
   #ended = false;
 
-  constructor(...args: string[]) {
+  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     const { command, leadingArguments } = programCommand();
     this.#child = spawn(command, [...leadingArguments, ...args, '--json', '--threads', '1'], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: ENVIRONMENT,
+      env: { ...ENVIRONMENT, ...environment },
     });
     running.add(this.#child);
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));

@@ -113,9 +113,14 @@ describe('two peers of which neither can be dialled', function () {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-relay-'));
     const names = new Set<string>();
     for (let start = 0; start < 2; start++) {
-      const relay = new Program<{ event: 'relaying'; id: string; addresses: string[]; unlimited: boolean }>(
-        ...['relay', 'start', '--home', folder.path, '--network', 'local'],
-      );
+      const relay = new Program<{ event: 'relaying'; id: string; addresses: string[]; unlimited: boolean }>([
+        'relay',
+        'start',
+        '--home',
+        folder.path,
+        '--network',
+        'local',
+      ]);
       try {
         const { id, addresses, unlimited } = await relay.until('relaying');
         assert.equal(unlimited, false);
