@@ -682,9 +682,9 @@ export const ERRORS = {
   },
   WRONG_AGGREGATOR: {
     exit: 5,
-    what: 'the receipt is signed by {sender}, who is no aggregator of the federation',
-    fix: 'get the receipt from an aggregator that the manifest names',
-    explain: 'Only the aggregators of the manifest may publish rounds.',
+    what: 'it is signed by {sender}, who is no aggregator of the federation',
+    fix: 'get it from an aggregator that the manifest names',
+    explain: 'Only the aggregators of the manifest may publish rounds, sign the log and acknowledge updates.',
   },
   RECEIPT_TERMS: {
     exit: 5,
@@ -701,8 +701,9 @@ export const ERRORS = {
   NOT_INCLUDED: {
     exit: 5,
     what: 'the receipt of round {round} leaves out the update of {sender}, or lists it otherwise than acknowledged',
-    fix: 'keep the signed acknowledgement: together with the receipt it proves the omission',
-    explain: 'An accepted update must be in the receipt of its round, with the hashes that were acknowledged.',
+    fix: 'prefmesh node acknowledgements writes the signed acknowledgement: with the receipt it proves the omission',
+    explain:
+      'An accepted update must be in the receipt of its round, with the hashes that were acknowledged. The acknowledgement is signed by the aggregator, so anyone can check the omission with prefmesh verify --acknowledgements; it shows that a promise was broken, not why.',
   },
   BLOB_UNAVAILABLE: {
     exit: 5,

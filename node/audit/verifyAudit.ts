@@ -14,9 +14,10 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
-import type { OpenedReceipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt, Receipt } from '../../protocol/receipt.ts';
 import { readFederationFile } from '../participant/federationFile.ts';
 import { verifyRound } from '../participant/roundVerification.ts';
+import { checkAcknowledgements, type CheckedAcknowledgement } from './acknowledgements.ts';
 import { auditedRounds, auditPaths, readAuditFile, readUpdateMessages, receiptName } from './auditFolder.ts';
 import type { AuditPaths } from './auditFolder.ts';
 
@@ -25,6 +26,8 @@ export interface VerificationReport {
   /** How many of each were found right; `log`: links from receipt to receipt, and the checkpoint. */
   readonly checked: { signatures: number; hashes: number; aggregates: number; log: number };
   readonly first_failure: { readonly code: ErrorCode; readonly round: number | null; readonly detail: string } | null;
+  /** What became of the acknowledged updates that were to be looked for. */
+  readonly acknowledgements?: readonly CheckedAcknowledgement['told'][];
 }
 
 export interface VerifyAuditOptions {
@@ -32,6 +35,8 @@ export interface VerifyAuditOptions {
   readonly blobs?: string | undefined;
   /** Only this round, after the one before it. */
   readonly round?: number | undefined;
+  /** A proof that an update was acknowledged, or a folder of them: the update has to be in the receipts. */
+  readonly acknowledgements?: string | undefined;
   readonly signal?: AbortSignal;
   /** Told of each round that was found right. */
   readonly onRound?: (receipt: OpenedReceipt) => void;
@@ -46,8 +51,9 @@ export class VerificationTally {
     for (const [name, count] of Object.entries(checked)) this.checked[name as keyof typeof this.checked] += count;
   }
 
-  fail({ code, message }: PrefmeshError, round: number | null): void {
-    this.#failure ??= { code, round, detail: message };
+  /** @param file where it was found, where that is not clear from the round */
+  fail({ code, message }: PrefmeshError, round: number | null, file?: string): void {
+    this.#failure ??= { code, round, detail: file === undefined ? message : `${file}: ${message}` };
   }
 
   get failed(): boolean {
@@ -69,16 +75,35 @@ export async function verifyAudit(folder: string, options: VerifyAuditOptions = 
   const federation = await readFederationFile(paths.federation);
   const tally = new VerificationTally();
   tally.add({ signatures: 1 });
-  const rounds = await auditedRounds(paths);
+  const receipts = new Map<number, Receipt>();
+  await verifyRounds(receipts, { paths, federation, tally }, options);
+  if (options.acknowledgements === undefined) return tally.report;
+  const acknowledgements = await checkAcknowledgements(options.acknowledgements, federation, (round) => {
+    return receipts.get(round);
+  });
+  for (const { told, problem } of acknowledgements) {
+    if (told.outcome !== 'worthless') tally.add({ signatures: 2 });
+    if (problem !== undefined) tally.fail(problem, told.round, told.file);
+  }
+  return { ...tally.report, acknowledgements: acknowledgements.map(({ told }) => told) };
+}
+
+/** Checks round after round up to the first that is wrong, and the log; fills `receipts` with those that are right. */
+async function verifyRounds(
+  receipts: Map<number, Receipt>,
+  { paths, federation, tally }: Omit<RoundContext, 'full'>,
+  options: VerifyAuditOptions,
+): Promise<void> {
   const leaves: Uint8Array[] = [];
   let previous: OpenedReceipt | null = null;
-  for (const round of rounds) {
+  for (const round of await auditedRounds(paths)) {
     options.signal?.throwIfAborted();
     if (options.round !== undefined && round > options.round) break;
     const wanted = options.round === undefined || round === options.round;
     const receipt = await verifyOne(round, previous, { paths, federation, tally, full: wanted }, options);
-    if (receipt === undefined) return tally.report;
+    if (receipt === undefined) return;
     leaves.push(leafHash(receipt.bytes));
+    if (options.acknowledgements !== undefined) receipts.set(round, receipt.content);
     previous = receipt;
     if (wanted) options.onRound?.(receipt);
   }
@@ -86,7 +111,6 @@ export async function verifyAudit(folder: string, options: VerifyAuditOptions = 
     tally.fail(new PrefmeshError('ROUND_NOT_PUBLISHED', { round: options.round }), options.round);
   }
   if (options.round === undefined) await verifyCheckpoint(paths, federation, leaves, tally);
-  return tally.report;
 }
 
 interface RoundContext {

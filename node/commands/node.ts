@@ -6,6 +6,7 @@ import { Command, Option } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { isSha256, type Sha256 } from '../../protocol/names.ts';
 import { PRESET_NAMES, type PresetName } from '../network/presets.ts';
+import { writeAcknowledgements } from '../audit/acknowledgements.ts';
 import { Participant, chooseMembership } from '../participant.ts';
 import { bytesText, consentText } from '../participant/consent.ts';
 import { joinFederation } from '../participant/join.ts';
@@ -30,6 +31,7 @@ export function nodeCommand(): Command {
     .addCommand(startCommand())
     .addCommand(statusCommand())
     .addCommand(pauseCommand())
+    .addCommand(acknowledgementsCommand())
     .addCommand(leaveCommand());
   return addExample(command, 'prefmesh node status');
 }
@@ -178,6 +180,36 @@ async function pause(options: PauseOptions): Promise<void> {
   store.setStatus(federation.hash, chosen);
   output.json({ federation: federation.hash, status: chosen });
   output.human(`${federation.content.name} is ${chosen}`);
+}
+
+interface AcknowledgementsOptions extends CommonOptions {
+  readonly federation?: string;
+  readonly out: string;
+}
+
+function acknowledgementsCommand(): Command {
+  const command = new Command('acknowledgements')
+    .description(
+      'Write the signed acknowledgements of your updates: whoever has one and the receipts can prove an update left out.',
+    )
+    .requiredOption('--out <folder>', 'where to write them, one file a round')
+    .option('--federation <id>', 'which one, where several were joined')
+    .action((options: AcknowledgementsOptions) => acknowledgements(options));
+  addCommonOptions(command);
+  return addExample(
+    command,
+    'prefmesh node acknowledgements --out my-acknowledgements',
+    'prefmesh verify audit --acknowledgements my-acknowledgements',
+  );
+}
+
+async function acknowledgements(options: AcknowledgementsOptions): Promise<void> {
+  const output = new Output(options);
+  using store = openStore(options.home);
+  const { federation } = chooseMembership(store, options.home, federationOption(options.federation));
+  const written = await writeAcknowledgements(store, federation, options.out);
+  output.json({ federation: federation.hash, acknowledgements: written, out: options.out });
+  output.human(`${written} signed acknowledgements of ${federation.content.name} in ${options.out}`);
 }
 
 interface LeaveOptions extends CommonOptions, NetworkOptions {

@@ -17,6 +17,7 @@ import { commandSignal } from './signal.ts';
 interface VerifyOptions extends CommonOptions {
   readonly blobs?: string;
   readonly audit?: string;
+  readonly acknowledgements?: string;
 }
 
 export function verifyCommand(): Command {
@@ -27,6 +28,10 @@ export function verifyCommand(): Command {
     .argument('<target>', 'an audit folder, a receipt in one, or an adapter')
     .option('--blobs <folder>', 'where the blobs lie, if not in the audit folder')
     .option('--audit <folder>', 'for an adapter: the audit folder of the federation it is said to come from')
+    .option(
+      '--acknowledgements <path>',
+      'a proof that an update was acknowledged, or a folder of them: whether the receipts have the update',
+    )
     .action((target: string, options: VerifyOptions) => verify(target, options));
   addCommonOptions(command);
   return addExample(
@@ -35,6 +40,7 @@ export function verifyCommand(): Command {
     'prefmesh verify audit',
     'prefmesh verify audit/receipts/000003',
     'prefmesh verify my-adapter --audit audit',
+    'prefmesh verify audit --acknowledgements my-acknowledgements',
   );
 }
 
@@ -47,6 +53,9 @@ async function verify(target: string, options: VerifyOptions): Promise<void> {
     `checked ${checked.signatures} signatures, ${checked.hashes} hashes, ${checked.aggregates} aggregates and ` +
       `${checked.log} links of the log`,
   );
+  for (const each of report.acknowledgements ?? []) {
+    output.human(`${each.file}: ${each.outcome}${each.code === null ? '' : ` (${each.code})`}`);
+  }
   if (ok) return output.human('all as it should be');
   const where = failure!.round === null ? target : `${target}, round ${failure!.round}`;
   throw new PrefmeshError('VERIFICATION_FAILED', { where, code: failure!.code, problem: failure!.detail });
@@ -57,7 +66,8 @@ async function checkTarget(target: string, options: VerifyOptions, output: Outpu
   const onRound = ({ content, hash }: OpenedReceipt): void => {
     output.human(`round ${content.round} ${content.outcome}, receipt ${hash}: right`);
   };
-  const common = { blobs: options.blobs, signal, onRound };
+  const { blobs, acknowledgements } = options;
+  const common = { blobs, acknowledgements, signal, onRound };
   if (existsSync(join(target, ADAPTER_CONFIG))) {
     if (options.audit === undefined) {
       throw new PrefmeshError('USAGE', {

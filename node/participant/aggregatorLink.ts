@@ -4,6 +4,7 @@
  * Addresses come from the manifest, from a ticket or from the DHT, and are hints all the same: the transport proves
  * the key that answers, the manifest says which keys are aggregators, and every reply is signed by one of them.
  */
+import type { SealedEnvelope } from '../../protocol/envelope.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -24,6 +25,12 @@ type Request = 'join' | 'leave' | 'round-query' | 'update' | 'receipt-query';
 type Reply = 'joined' | 'round-terms' | 'acknowledgement';
 /** What a request says besides its header. */
 export type RequestBody<Type extends Request> = Omit<Payload<Type>, keyof Payload<'leave'>>;
+
+interface AskOptions {
+  readonly signal?: AbortSignal;
+  /** Told the message before it leaves. */
+  readonly beforeSending?: (envelope: SealedEnvelope) => void;
+}
 
 /** An aggregator that was reached, and how. */
 interface Located {
@@ -104,7 +111,7 @@ export class AggregatorLink {
     round: RoundNumber,
     body: RequestBody<Type>,
     answers: readonly Answer[],
-    options: { readonly signal?: AbortSignal; readonly beforeSending?: (envelope: Sha256) => void } = {},
+    options: AskOptions = {},
   ): Promise<OpenedMessage<Answer>> {
     const { federation, identity, clock } = this.#components;
     const { bytes, hash } = await this.#exchange(type, round, body, options);
@@ -168,13 +175,14 @@ export class AggregatorLink {
     type: Type,
     round: RoundNumber,
     body: RequestBody<Type>,
-    { signal, beforeSending }: { readonly signal?: AbortSignal; readonly beforeSending?: (envelope: Sha256) => void },
+    { signal, beforeSending }: AskOptions,
   ): Promise<{ bytes: Uint8Array; hash: Sha256 }> {
     const { identity, client } = this.#components;
     const aggregator = await this.locate(signal);
     const payload = { ...this.#headers.next(round), recipient: aggregator, ...body } as unknown as Payload<Type>;
-    const { bytes, hash } = sealMessage(identity, type as MessageType, payload);
-    beforeSending?.(hash);
+    const sealed = sealMessage(identity, type as MessageType, payload);
+    beforeSending?.(sealed);
+    const { bytes, hash } = sealed;
     return { bytes: await client.request(aggregator, bytes, signal ? { signal } : {}), hash };
   }
 

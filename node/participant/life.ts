@@ -206,13 +206,14 @@ export class Life {
       table: tableHash(factorTable(ascending, terms.factor), bits),
       pairsBucket: pairsBucket(membership.pairs.count),
     };
-    const { payload } = await link.ask('update', round, body, ['acknowledgement'], {
+    const answer = await link.ask('update', round, body, ['acknowledgement'], {
       signal: this.#signal,
       beforeSending: (envelope) => store.recordOffer(federation, round, envelope),
     });
+    const { payload, bytes: acknowledgement } = answer;
     if (payload.code === 'BLOB_UNAVAILABLE') throw new PrefmeshError('BLOB_UNAVAILABLE', { hash: blob });
     const code = payload.verdict === 'accepted' ? null : ((payload.code ?? 'UNEXPECTED') as ErrorCode);
-    store.answerUpdate(federation, round, code);
+    store.answerUpdate(federation, round, code, { offer: payload.request, acknowledgement });
     if (code !== null) return onEvent({ event: 'update-refused', round, code });
     store.countBytes(federation, bytes, 0);
     onEvent({ event: 'update-accepted', round, blob, bytesSent: bytes });

@@ -8,6 +8,7 @@
 import { Database } from '../storage/database.ts';
 import type { Migration, Sql } from '../storage/database.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
+import type { SealedEnvelope } from '../../protocol/envelope.ts';
 import { openManifest } from '../../protocol/manifest.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import type { Factor } from '../../protocol/messages.ts';
@@ -50,6 +51,14 @@ export const PARTICIPANT_MIGRATIONS: readonly Migration[] = [
       CREATE TABLE forks (federation TEXT NOT NULL, known TEXT, found TEXT, UNIQUE (federation, known, found)) STRICT;
     `,
   },
+  {
+    version: 3,
+    name: 'acknowledgements',
+    sql: `
+      ALTER TABLE offers ADD COLUMN message BLOB;
+      ALTER TABLE offers ADD COLUMN acknowledgement BLOB;
+    `,
+  },
 ];
 
 /** `leaving`: the person has left, and the aggregator has not been told yet. */
@@ -90,6 +99,18 @@ export interface OwnUpdate {
   readonly bytes: number;
   readonly status: 'made' | 'accepted' | 'refused';
   readonly code: ErrorCode | null;
+}
+
+/** An aggregator's acknowledgement as it travelled, and the hash of the message that it answers. */
+export interface UpdateAnswer {
+  readonly offer: Sha256;
+  readonly acknowledgement: Uint8Array;
+}
+
+export interface AcknowledgedOffer {
+  readonly round: RoundNumber;
+  readonly message: Uint8Array;
+  readonly acknowledgement: Uint8Array;
 }
 
 interface MembershipRow {
@@ -203,12 +224,13 @@ export class ParticipantStore implements Disposable {
   }
 
   /** Remembers a message that offers the round's update, before it is sent. */
-  recordOffer(federation: Sha256, round: RoundNumber, envelope: Sha256): void {
+  recordOffer(federation: Sha256, round: RoundNumber, { hash, bytes }: SealedEnvelope): void {
     this.#database.run(
-      'INSERT INTO offers (federation, round, envelope) VALUES (?, ?, ?)',
+      'INSERT INTO offers (federation, round, envelope, message) VALUES (?, ?, ?, ?)',
       federation,
       round,
-      envelope,
+      hash,
+      bytes,
     );
   }
 
@@ -221,13 +243,35 @@ export class ParticipantStore implements Disposable {
       .map(({ envelope }) => envelope);
   }
 
-  answerUpdate(federation: Sha256, round: RoundNumber, code: ErrorCode | null): void {
-    this.#database.run(
-      'UPDATE updates SET status = ?, code = ? WHERE federation = ? AND round = ?',
-      code === null ? 'accepted' : 'refused',
-      code,
+  /**
+   * What has become of a round's update. With `answer`, the aggregator's acknowledgement is kept beside the message
+   * that it answers: the two are a proof for others.
+   */
+  answerUpdate(federation: Sha256, round: RoundNumber, code: ErrorCode | null, answer?: UpdateAnswer): void {
+    this.#database.transaction(() => {
+      this.#database.run(
+        'UPDATE updates SET status = ?, code = ? WHERE federation = ? AND round = ?',
+        code === null ? 'accepted' : 'refused',
+        code,
+        federation,
+        round,
+      );
+      if (answer === undefined) return;
+      this.#database.run(
+        'UPDATE offers SET acknowledgement = ? WHERE federation = ? AND envelope = ?',
+        answer.acknowledgement,
+        federation,
+        answer.offer,
+      );
+    });
+  }
+
+  /** The messages that were acknowledged, each with its answer, both as they travelled; by round. */
+  acknowledged(federation: Sha256): AcknowledgedOffer[] {
+    return this.#database.all<{ round: RoundNumber; message: Uint8Array; acknowledgement: Uint8Array }>(
+      `SELECT round, message, acknowledgement FROM offers
+       WHERE federation = ? AND message IS NOT NULL AND acknowledgement IS NOT NULL ORDER BY round, rowid`,
       federation,
-      round,
     );
   }
 

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeStatus } from '../../node/participant/status.ts';
 import type { Sha256 } from '../../protocol/names.ts';
+import { checkAcknowledged, openAcknowledged } from '../../protocol/acknowledgement.ts';
 import { signCheckpoint } from '../../protocol/checkpoint.ts';
 import { decodeEnvelope, sealEnvelope } from '../../protocol/envelope.ts';
 import { identityFromSeed } from '../../protocol/identity.ts';
@@ -13,7 +14,7 @@ import { decodeBlob, encodeBlob } from '../../protocol/tensorBlob.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import { FederationFixture } from './federationFixture.ts';
 import { LyingAggregator, type Lies } from './lyingAggregator.ts';
-import { killRunning } from './program.ts';
+import { killRunning, run } from './program.ts';
 
 /** A round with a participant under an aggregator that lies: how the participant ends, and what it holds. */
 async function underLies(liesFor: (fixture: FederationFixture) => Lies) {
@@ -75,6 +76,32 @@ describe('a participant of an aggregator that lies', function () {
     assert.equal(outcome.exit, 5);
     assert.equal(outcome.verifiedRound, 0);
     assert.ok(outcome.codes?.includes('NOT_INCLUDED'), String(outcome.codes));
+  });
+
+  it('keeps the signed acknowledgement of an update that the receipt leaves out: anyone can check it', async () => {
+    using fixture = await FederationFixture.make({ participants: 1, rounds: 1 });
+    const served: Uint8Array[] = [];
+    const leaveOut = changingReceipt(fixture, () => ({ updates: [] }));
+    await using liar = await LyingAggregator.start(fixture, {
+      answer: (honest) => {
+        const answer = leaveOut(honest);
+        if (answer !== honest) served.push(answer);
+        return answer;
+      },
+    });
+    await fixture.join('ada', liar.address);
+    const { exit } = await fixture.participant('ada').failure();
+    assert.equal(exit, 5);
+    const out = fixture.path('acknowledgements');
+    const [written] = run('node', 'acknowledgements', '--home', fixture.path('ada'), '--out', out);
+    assert.equal(written!.acknowledgements, 1);
+    const proof = openAcknowledged(new Uint8Array(readFileSync(join(out, '000001'))), fixture.federation);
+    const receipt = openReceipt(served[0]!).content;
+    assert.deepEqual([proof.aggregator, proof.round, proof.refused], [fixture.owner.id, 1, null]);
+    assert.throws(
+      () => checkAcknowledged(proof, receipt),
+      (error) => isPrefmeshError(error, 'NOT_INCLUDED'),
+    );
   });
 
   it('does not adopt bytes that are not the adapter of the receipt', async () => {

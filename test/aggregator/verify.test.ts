@@ -112,6 +112,22 @@ describe('verifying a federation from files', function () {
     assert.deepEqual([other.status, other.first_failure?.code], [5, 'ADAPTER_NOT_PUBLISHED']);
   });
 
+  it('finds what was acknowledged to a participant in the receipts', () => {
+    const out = fixture.path('acknowledgements');
+    const [written] = run('node', 'acknowledgements', '--home', fixture.path('ada'), '--out', out);
+    assert.equal(written!.acknowledgements, 2);
+    const { status, stdout } = attempt('verify', audit, '--acknowledgements', out, '--json');
+    const report = JSON.parse(stdout) as Report & { acknowledgements: { outcome: string; round: number }[] };
+    assert.deepEqual(
+      report.acknowledgements.map(({ outcome, round }) => [outcome, round]),
+      [
+        ['included', 1],
+        ['included', 2],
+      ],
+    );
+    assert.deepEqual([status, report.ok, report.checked.signatures], [0, true, 14]);
+  });
+
   const lies: Record<string, [(folder: string) => void, string, number | null]> = {
     'an optimiser state that the updates do not give': [
       (folder) => resign(folder, 1, ({ optimizerState }) => ({ optimizerState: otherHash(optimizerState!) })),

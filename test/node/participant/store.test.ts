@@ -59,9 +59,27 @@ describe("a participant's memory", () => {
   it('remembers every message that offered an update, in order', () => {
     using store = ParticipantStore.open(file);
     const sent = ['c', 'a', 'b'].map(hashOf);
-    for (const envelope of sent) store.recordOffer(hash, ONE, envelope);
+    for (const envelope of sent) store.recordOffer(hash, ONE, { hash: envelope, bytes: Buffer.from(envelope) });
     assert.deepEqual(store.offers(hash, ONE), sent);
     assert.deepEqual(store.offers(hash, roundNumber(2)), []);
+  });
+
+  it('keeps the acknowledgement of an update beside the message that it answers', () => {
+    {
+      using store = ParticipantStore.open(file);
+      store.recordUpdate(hash, update);
+      for (const name of ['lost', 'answered']) {
+        store.recordOffer(hash, ONE, { hash: hashOf(name), bytes: Buffer.from(name) });
+      }
+      const acknowledgement = Uint8Array.of(1, 2, 3);
+      store.answerUpdate(hash, ONE, null, { offer: hashOf('answered'), acknowledgement });
+    }
+    using store = ParticipantStore.open(file);
+    const [kept, ...more] = store.acknowledged(hash);
+    assert.deepEqual([kept!.round, more.length], [ONE, 0]);
+    assert.equal(Buffer.from(kept!.message).toString(), 'answered');
+    assert.deepEqual([...kept!.acknowledgement], [1, 2, 3]);
+    assert.deepEqual(store.acknowledged(hashOf('another federation')), []);
   });
 
   it('keeps what was done when somebody joins again with other pairs after leaving', () => {
