@@ -6,7 +6,6 @@
  * await using aggregator = await Aggregator.start({ home, federation, listen, evaluationPairs, rootPairs, ... });
  * await aggregator.finished;
  */
-import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { systemClock } from '../node/clock.ts';
 import { Announcements } from '../node/network/announcements.ts';
@@ -193,10 +192,6 @@ export class Aggregator implements AsyncDisposable {
 }
 
 async function openAggregatorIdentity(folder: DataFolder, federation: OpenedManifest): Promise<Identity> {
-  const { identityKey } = folder.paths;
-  if (existsSync(ledgerFile(folder.paths)) && !existsSync(identityKey)) {
-    throw new PrefmeshError('KEY_MISSING', { file: identityKey });
-  }
   const identity = await openIdentity(folder);
   const aggregators = federation.content.aggregators.map(({ id }) => id);
   if (!aggregators.includes(identity.id)) {

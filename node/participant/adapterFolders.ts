@@ -8,7 +8,7 @@
  * half-written adapter is never loaded, whenever the process is killed.
  */
 import { existsSync, readlinkSync } from 'node:fs';
-import { mkdir, rename, rm, symlink } from 'node:fs/promises';
+import { rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import type { Receipt } from '../../protocol/receipt.ts';
@@ -74,8 +74,8 @@ export async function adoptAdapter(
       },
     );
     await naming(round, async () => {
-      await syncFolder(draft);
       await rename(draft, round);
+      await syncFolder(folder); // before anything points there
     });
   }
   await pointTo(folder, `round-${receipt.round}`);
@@ -86,7 +86,6 @@ async function pointTo(folder: string, target: string): Promise<void> {
   const pointer = join(folder, CURRENT);
   const draft = `${pointer}.partial`;
   await naming(pointer, async () => {
-    await mkdir(folder, { recursive: true });
     await rm(draft, { force: true });
     await symlink(target, draft);
     await rename(draft, pointer);

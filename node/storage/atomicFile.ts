@@ -6,8 +6,8 @@
  * readable until the rename.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 
 const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/;
@@ -92,6 +92,22 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/**
+ * Makes a folder, and those on the way to it, durably: the name of each is in the folder above it, which is synced.
+ * Does nothing where it is there.
+ */
+export async function makeFolder(folder: string, mode?: number): Promise<void> {
+  const first = await mkdir(resolve(folder), { recursive: true, ...(mode !== undefined && { mode }) });
+  if (first === undefined) return;
+  for (let made = resolve(folder); ; made = dirname(made)) {
+    // In a folder that may be written to but not read, names cannot be made durable.
+    await syncFolder(dirname(made)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EACCES') throw error;
+    });
+    if (made === first) return;
   }
 }
 

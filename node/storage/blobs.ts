@@ -7,12 +7,12 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { type Sha256, isSha256 } from '../../protocol/names.ts';
-import { TemporaryFile, naming, storageError, syncFolder } from './atomicFile.ts';
+import { TemporaryFile, makeFolder, naming, storageError, syncFolder } from './atomicFile.ts';
 import { PartialBlob } from './partialBlob.ts';
 import { hashFile, readRange } from './reading.ts';
 
@@ -45,7 +45,7 @@ export class BlobStore {
 
   static async open(folder: string): Promise<BlobStore> {
     const store = new BlobStore(folder);
-    await naming(folder, () => mkdir(store.#quarantine, { recursive: true, mode: 0o700 }));
+    await naming(folder, () => makeFolder(store.#quarantine, 0o700));
     return store;
   }
 

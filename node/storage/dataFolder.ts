@@ -5,12 +5,12 @@
  * file `lock` (taken through SQLite, which knows how on every platform), so it ends with the process that holds it:
  * a killed node leaves nothing to clean up, and a process id that was given to another program cannot block a start.
  */
-import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
+import { chmod, readFile, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PrefmeshError } from '../../protocol/errors.ts';
-import { removeLeftovers, writeFileAtomic } from './atomicFile.ts';
+import { makeFolder, removeLeftovers, writeFileAtomic } from './atomicFile.ts';
 
 /** Where things are inside a data folder. Pure: nothing is created or checked. */
 export interface DataPaths {
@@ -61,10 +61,10 @@ export function defaultHome(environment: NodeJS.ProcessEnv = process.env, platfo
 export async function prepareDataFolder(home: string): Promise<DataPaths> {
   const paths = dataPaths(home);
   try {
-    await mkdir(paths.root, { recursive: true, mode: 0o700 });
+    await makeFolder(paths.root, 0o700);
     await chmod(paths.root, 0o700);
     for (const folder of [paths.keys, paths.blobs, paths.cache, paths.models, paths.adapters]) {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder, 0o700);
     }
   } catch (error) {
     const problem = error instanceof Error && 'code' in error ? String(error.code) : String(error);
@@ -93,7 +93,7 @@ export class DataFolder {
     try {
       await writeFileAtomic(paths.lockHolder, `${process.pid}\n`);
       for (const folder of [paths.root, paths.keys, paths.blobs, paths.adapters]) await removeLeftovers(folder);
-      return new DataFolder(paths, await exists(paths.database), lock);
+      return new DataFolder(paths, await holdsState(paths.root), lock);
     } catch (error) {
       lock.close();
       throw error;
@@ -131,11 +131,9 @@ async function takeLock(paths: DataPaths): Promise<DatabaseSync> {
   }
 }
 
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
+/** Whether there is a database: a participant's, an aggregator's, or that of a role this process does not play. */
+async function holdsState(root: string): Promise<boolean> {
+  return (await readdir(root)).some((name) => name.endsWith('.sqlite'));
 }
 
 function describe(error: unknown): string {

@@ -6,7 +6,6 @@
  * read only their quotient and one wants it whole; the fields are the old, small set that every version of PEFT
  * takes. The identity of the base goes into the safetensors metadata, where other loaders do not look.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -18,7 +17,7 @@ import {
   type TensorDtype,
   type TensorLocation,
 } from '../model/safetensors.ts';
-import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../storage/atomicFile.ts';
 import { withAlpha, type Adapter } from './adapter.ts';
 import { ADAPTER_CONFIG, readAdapterConfig } from './peftConfig.ts';
 import { adapterVectorLength, adapterVectorTable, projectionPath, TARGET_MODULES } from './adapterVector.ts';
@@ -144,7 +143,7 @@ export async function writePeftAdapter(folder: string, adapter: Adapter, options
     ...(baseHash === null ? {} : { [BASE_HASH_KEY]: baseHash }),
     ...(quantization ? { [BASE_QUANTIZATION_KEY]: quantization } : {}),
   };
-  await naming(folder, () => mkdir(folder, { recursive: true }));
+  await naming(folder, () => makeFolder(folder));
   const readable = { mode: 0o644 };
   await writeFileAtomic(join(folder, ADAPTER_CONFIG), `${JSON.stringify(config, null, 2)}\n`, readable);
   await writeFileAtomic(join(folder, 'README.md'), options.readme ?? modelCard(adapter, options), readable);

@@ -8,12 +8,12 @@
  * content and the course of its run, and is refused by a run of another course.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import { readSafetensorsIndex, readTensor, writeSafetensors, type NamedTensor } from '../model/safetensors.ts';
-import { naming, removeLeftovers, syncFolder } from '../storage/atomicFile.ts';
+import { makeFolder, naming, removeLeftovers, syncFolder } from '../storage/atomicFile.ts';
 import type { LogProbs } from './metrics.ts';
 import { courseDifferences, type RunCourse } from './runCourse.ts';
 import type { TrainingState } from './trainer.ts';
@@ -89,7 +89,7 @@ export async function saveTraining(
     best: JSON.stringify(bestNumbers),
   };
   const tensors = Object.entries(vectors).map(([name, data]) => ({ name, shape: [data.length], data }));
-  await naming(folder, () => mkdir(folder, { recursive: true }));
+  await naming(folder, () => makeFolder(folder));
   const file = join(folder, `step-${String(state.step).padStart(8, '0')}.safetensors`);
   await writeSafetensors(file, tensors, { ...facts, sha256: contentHash(tensors, facts) });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { DataFolder } from '../../../node/storage/dataFolder.ts';
 import { openIdentity, readIdentity } from '../../../node/storage/keys.ts';
 import { sign, verify } from '../../../protocol/identity.ts';
@@ -58,16 +59,18 @@ describe('the identity key', () => {
     await assert.rejects(openIdentity(folder), { code: 'KEY_EXPOSED' });
   });
 
-  it('is not made anew in a folder that has state', async () => {
-    await using scratch = await scratchFolder();
-    {
+  for (const database of ['state.sqlite', 'aggregator.sqlite']) {
+    it(`is not made anew in a folder that has ${database}`, async () => {
+      await using scratch = await scratchFolder();
+      {
+        using folder = await DataFolder.open(scratch.path);
+        await openIdentity(folder);
+        await writeFile(join(scratch.path, database), '');
+        await rm(folder.paths.identityKey);
+      }
       using folder = await DataFolder.open(scratch.path);
-      await openIdentity(folder);
-      await writeFile(folder.paths.database, '');
-      await rm(folder.paths.identityKey);
-    }
-    using folder = await DataFolder.open(scratch.path);
-    await assert.rejects(openIdentity(folder), { code: 'KEY_MISSING' });
-    assert.equal(await readIdentity(folder.paths.identityKey), undefined);
-  });
+      await assert.rejects(openIdentity(folder), { code: 'KEY_MISSING' });
+      assert.equal(await readIdentity(folder.paths.identityKey), undefined);
+    });
+  }
 });
