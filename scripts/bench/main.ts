@@ -1,7 +1,7 @@
 /**
  * How fast this engine is on this machine, and against PyTorch.
  *
- *   npm run bench [-- SECTION …] [--against pytorch] [--runs N] [--threads N] [--device NAME] [--only TEXT] [--json]
+ *   npm run bench [-- SECTION …] [--against pytorch] [--runs N] [--threads N] [--device NAME] [--only TEXT …] [--json]
  *
  * Sections: `training` (steps a second and peak memory of the engine's settings), `floor` (how far a step is from what
  * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation). All of
@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: String(availableParallelism()) },
     device: { type: 'string', default: 'cpu' },
     against: { type: 'string' },
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     json: { type: 'boolean', default: false },
   },
 });

@@ -10,8 +10,8 @@ export interface BenchSettings {
   readonly device: Device;
   /** Whether PyTorch takes part. */
   readonly against: 'pytorch' | undefined;
-  /** Contenders to leave out all but, by a part of the name. */
-  readonly only: string | undefined;
+  /** Contenders to leave out all but: whole names, or parts of names where none is the whole name. */
+  readonly only: readonly string[] | undefined;
   readonly say: (text: string) => void;
 }
 

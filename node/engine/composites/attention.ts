@@ -30,24 +30,10 @@ const ATTENTION: Composite<AttentionAttributes> = {
     const { probabilities, values } = parts(inputs, attributes);
     return unfoldHeads(matmul(probabilities, values), attributes.heads);
   },
-  // With P = softmax(S) and O = P V: dS = P ∘ (dP - rowsum(dO ∘ O)), which keeps only rows of O beside P.
-  derivative({ inputs, attributes }, gradient) {
-    const { queries, keys, values, probabilities, scale } = parts(inputs, attributes);
-    const forOutput = foldHeads(gradient, attributes.heads, attributes.kvHeads);
-    const output = matmul(probabilities, values);
-    const along = sum(multiply(forOutput, output), [-1], true);
-    const forProbabilities = matmul(forOutput, values, { transposeB: true });
-    const forScores = multiply(probabilities, subtract(forProbabilities, along));
-    const forQueries = matmul(forScores, keys, { alpha: scale });
-    const forKeys = matmul(forScores, queries, { transposeA: true, alpha: scale });
-    const forValues = matmul(probabilities, forOutput, { transposeA: true });
-    return [
-      unfoldHeads(forQueries, attributes.heads),
-      unfoldHeads(forKeys, attributes.kvHeads),
-      unfoldHeads(forValues, attributes.kvHeads),
-      null,
-    ];
-  },
+  derivative: (node, gradient) => [
+    ...attentionSlopes(node.inputs, node.attributes, gradient, alongOutput(gradient, node, node.attributes.heads)),
+    null,
+  ],
 };
 
 /**
@@ -62,6 +48,36 @@ export function attention(
   { heads, kvHeads }: AttentionAttributes,
 ): Application<AttentionAttributes> {
   return apply(ATTENTION, [q, k, v, mask], { heads, kvHeads });
+}
+
+/**
+ * By `q`, `k` and `v`. With P = softmax(S) and O = P V: dS = P ∘ (dP - rowsum(dO ∘ O)); `along` is that sum, see
+ * `alongOutput`.
+ */
+export function attentionSlopes(
+  inputs: readonly Value[],
+  { heads, kvHeads }: AttentionAttributes,
+  gradient: Value,
+  along: Value,
+): [q: Value, k: Value, v: Value] {
+  const { queries, keys, values, probabilities, scale } = parts(inputs, { heads, kvHeads });
+  const forOutput = foldHeads(gradient, heads, kvHeads);
+  const forProbabilities = matmul(forOutput, values, { transposeB: true });
+  const forScores = multiply(probabilities, subtract(forProbabilities, foldHeads(along, heads, kvHeads)));
+  const forQueries = matmul(forScores, keys, { alpha: scale });
+  const forKeys = matmul(forScores, queries, { transposeA: true, alpha: scale });
+  const forValues = matmul(probabilities, forOutput, { transposeA: true });
+  return [unfoldHeads(forQueries, heads), unfoldHeads(forKeys, kvHeads), unfoldHeads(forValues, kvHeads)];
+}
+
+/**
+ * For each head of each token, the sum of its part of `gradient ∘ output`, both `[batch, time, heads · headDim]`:
+ * `[batch, time, heads]`. Of the output in this form, which the next projection keeps anyway, and not as it is folded.
+ */
+export function alongOutput(gradient: Value, output: Value, heads: number): Value {
+  const [batch, time, total] = gradient.shape as [number, number, number];
+  const split = reshape(multiply(gradient, output), [batch, time, heads, total / heads]);
+  return reshape(sum(split, [-1]), [batch, time, heads]);
 }
 
 /**

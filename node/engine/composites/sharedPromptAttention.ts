@@ -14,7 +14,7 @@ import { concat, reshape, sliceAxis, transpose } from '../operators/layout.ts';
 import { matmul } from '../operators/matmul.ts';
 import { softmax } from '../operators/softmax.ts';
 import { expand, sum } from '../operators/broadcasting.ts';
-import { attention, foldHeads, unfoldHeads } from './attention.ts';
+import { alongOutput, attention, attentionSlopes, foldHeads, unfoldHeads } from './attention.ts';
 
 export interface SharedPromptAttributes {
   readonly heads: number;
@@ -44,28 +44,32 @@ const SHARED_PROMPT_ATTENTION: Composite<SharedPromptAttributes> = {
     return concat([promptAttention(inputs, attributes), unfold(output, attributes.heads)], 1);
   },
   // The rule of `attention`; what flows to the prompt's keys and values is summed over both completions.
-  derivative({ inputs, attributes }, gradient) {
+  derivative(node, gradient) {
+    const { inputs, attributes } = node;
     const { heads, kvHeads, prompt, completion } = attributes;
-    const { queries, keys, values, probabilities, output, scale } = branches(inputs, attributes);
-    const forOutput = fold(sliceAxis(gradient, 1, prompt, BRANCHES * completion), heads, attributes);
-    const along = sum(multiply(forOutput, output), [-1], true);
+    const { queries, keys, values, probabilities, scale } = branches(inputs, attributes);
+    const completions = (x: Value): Value => fold(sliceAxis(x, 1, prompt, BRANCHES * completion), heads, attributes);
+    const forOutput = completions(gradient);
+    const sums = alongOutput(gradient, node, heads);
+    const along = completions(sums);
     const forProbabilities = matmul(forOutput, values, { transposeB: true });
     const forScores = multiply(probabilities, subtract(forProbabilities, along));
     const forQueries = matmul(forScores, keys, { alpha: scale });
     const forKeys = matmul(forScores, queries, { transposeA: true, alpha: scale });
     const forValues = matmul(probabilities, forOutput, { transposeA: true });
 
-    const within = promptAttention(inputs, attributes);
-    const [promptQ, promptK, promptV] = within.operator.derivative!(within, sliceAxis(gradient, 1, 0, prompt));
+    const part = (x: Value): Value => sliceAxis(x, 1, 0, prompt);
+    const within = promptAttention(inputs, attributes).inputs;
+    const [promptQ, promptK, promptV] = attentionSlopes(within, attributes, part(gradient), part(sums));
     const whole = (promptPart: Value, seen: Value): Value => {
       const ofPrompt = sum(sliceAxis(seen, 3, 0, prompt), [2]);
       const own = sliceAxis(seen, 3, prompt, completion);
       return concat([add(promptPart, unfoldHeads(ofPrompt, kvHeads)), unfold(own, kvHeads)], 1);
     };
     return [
-      concat([promptQ!, unfold(forQueries, heads)], 1),
-      whole(promptK!, forKeys),
-      whole(promptV!, forValues),
+      concat([promptQ, unfold(forQueries, heads)], 1),
+      whole(promptK, forKeys),
+      whole(promptV, forValues),
       null,
       null,
       null,

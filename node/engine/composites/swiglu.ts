@@ -24,4 +24,22 @@ const SILU: Composite<Record<never, never>> = {
 
 export const silu = (x: Value): Value => apply(SILU, [x], {});
 
-export const swiglu = (gate: Value, up: Value): Value => multiply(silu(gate), up);
+// Of the forward pass only the gate and the other half are kept: silu(gate) is formed anew, which takes one pass over it.
+const SWIGLU: Composite<Record<never, never>> = {
+  kind: 'composite',
+  name: 'swiglu',
+  precision: () => 'as given',
+  infer: ([gate]) => ({ shape: gate!.shape, type: 'float32' }),
+  expand: ([gate, up]) => multiply(silu(gate!), up!),
+  derivative({ inputs }, gradient) {
+    const [gate, up] = inputs as [Value, Value];
+    const slope = sigmoid(gate);
+    const unit = multiply(gate, slope);
+    const forUp = multiply(gradient, unit);
+    const forUnit = multiply(gradient, up);
+    return [multiply(multiply(forUnit, slope), subtract(add(gate, scalar(1)), unit)), forUp];
+  },
+};
+
+/** Both of one shape, which the result has too. */
+export const swiglu = (gate: Value, up: Value): Value => apply(SWIGLU, [gate, up], {});

@@ -24,6 +24,8 @@ import { show, spreadOf, type Spread } from '../statistics.ts';
 const SHAPE = { layout: 'shared', pairs: 4, prompt: 128, completion: 128, tokens: 1536, scored: 1024 } as const;
 const LAYOUT = { rank: 16, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj'] as const };
 const WARM_UP = 2;
+/** A layer's products take a fortieth of a second: too little for one measurement. */
+const REPEATS = 16;
 
 export async function floorSection(settings: BenchSettings): Promise<SectionResult[]> {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-bench-'));
@@ -40,12 +42,12 @@ export async function floorSection(settings: BenchSettings): Promise<SectionResu
   const times = { layer: [] as number[], step: [] as number[] };
   const feeds = stepFeeds(checkpoint);
   for (let run = 0; run < WARM_UP + settings.runs; run++) {
-    const [layerSeconds, stepSeconds] = [await timed(layer.executable, layer.feeds), await timed(step, feeds)];
+    const [layerSeconds, stepSeconds] = [await timed(layer.executable, layer.feeds, REPEATS), await timed(step, feeds)];
     if (run < WARM_UP) continue;
     times.layer.push(layerSeconds);
     times.step.push(stepSeconds);
     settings.say(
-      `run ${run - WARM_UP + 1}/${settings.runs}  products ${layerSeconds.toFixed(3)} s, step ${stepSeconds.toFixed(2)} s`,
+      `run ${run - WARM_UP + 1}/${settings.runs}  products of a layer ${(1000 * layerSeconds).toFixed(1)} ms, step ${stepSeconds.toFixed(2)} s`,
     );
   }
   const rate = spreadOf(times.layer.map((seconds) => layer.flops / seconds / 1e9));
@@ -117,8 +119,13 @@ function stepFeeds({ config }: Checkpoint): Record<string, Float32Array | Int32A
   };
 }
 
-async function timed(executable: Executable, feeds: Record<string, Float32Array | Int32Array>): Promise<number> {
+/** Seconds of one run, on average over `repeats`. */
+async function timed(
+  executable: Executable,
+  feeds: Record<string, Float32Array | Int32Array>,
+  repeats = 1,
+): Promise<number> {
   const started = performance.now();
-  await executable.run(feeds);
-  return (performance.now() - started) / 1000;
+  for (let run = 0; run < repeats; run++) await executable.run(feeds);
+  return (performance.now() - started) / 1000 / repeats;
 }

@@ -62,7 +62,11 @@ async function commandsOf(
       commands.push([`PyTorch, ${way}`, { program: python, args: [script, workload, way], env }]);
     }
   }
-  return only === undefined ? commands : commands.filter(([name]) => name.includes(only));
+  const chosen = (only ?? ['']).flatMap((text) => {
+    const whole = commands.filter(([name]) => name === text);
+    return whole.length > 0 ? whole : commands.filter(([name]) => name.includes(text));
+  });
+  return commands.filter((command) => chosen.includes(command));
 }
 
 async function race(
