@@ -39,7 +39,8 @@ export interface ReferenceOptions {
   readonly signal?: AbortSignal;
   /**
    * Which pairs, by index, are given to the policy at once; each pair in one batch. Rounding differs with the company
-   * a pair runs in, so give the batches that the policy will be compared in: margins then begin at exactly zero.
+   * a pair runs in, so give the batches that the policy will be compared in: margins then begin at exactly zero. A batch
+   * of which some figures are known runs as a whole for the others; where no batches are given, the missing pairs alone.
    */
   readonly batches?: Iterable<readonly number[]>;
   /** Told how many pairs are done. */
@@ -50,14 +51,14 @@ export interface ReferenceOptions {
 type Row = readonly [number, number];
 
 /** Changes when the way figures are computed does, so that older files are left alone. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Summed log-probabilities of the pairs under the reference, from the cache where it has them. */
 export async function referenceLogProbs(
   policy: Policy,
   pairs: readonly TokenizedPair[],
   identity: ReferenceIdentity,
-  { cacheFolder, adapter = null, batches = [[...pairs.keys()]], signal, onProgress }: ReferenceOptions = {},
+  { cacheFolder, adapter = null, batches, signal, onProgress }: ReferenceOptions = {},
 ): Promise<LogProbs> {
   const file = cacheFolder === undefined ? undefined : join(cacheFolder, fileName(identity));
   const known = file === undefined ? new Map<string, Row>() : await readRows(file);
@@ -65,12 +66,18 @@ export async function referenceLogProbs(
   const keys = pairs.map(pairKey);
 
   let done = 0;
-  for (const batch of batches) {
-    const missing = batch.filter((i) => !known.has(keys[i]!));
-    if (missing.length > 0) {
-      const asked = missing.map((i) => pairs[i]!);
-      const { chosen, rejected } = await policy.logProbs(asked, adapter, signal === undefined ? {} : { signal });
-      for (const [row, i] of missing.entries()) known.set(keys[i]!, [chosen[row]!, rejected[row]!]);
+  for (const batch of batches ?? [[...pairs.keys()]]) {
+    const missing = new Set(batch.filter((i) => !known.has(keys[i]!)));
+    if (missing.size > 0) {
+      const asked = batches === undefined ? [...missing] : batch;
+      const { chosen, rejected } = await policy.logProbs(
+        asked.map((i) => pairs[i]!),
+        adapter,
+        signal === undefined ? {} : { signal },
+      );
+      for (const [row, i] of asked.entries()) {
+        if (missing.has(i)) known.set(keys[i]!, [chosen[row]!, rejected[row]!]);
+      }
     }
     done += batch.length;
     onProgress?.(done);

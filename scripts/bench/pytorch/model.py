@@ -18,7 +18,7 @@ class Llama:
     def __init__(self, config, tensors, adapter, rank, scale, targets):
         self.config, self.tensors, self.scale = config, tensors, scale
         self.heads, self.kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-        self.width = config["hidden_size"] // self.heads
+        self.width = config.get("head_dim", config["hidden_size"] // self.heads)
         self.factors = self._factors(adapter, rank, targets)
 
     def _factors(self, flat, rank, targets):

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../../node/model/checkpoint.ts';
 import { initialAdapter } from '../../../node/training/adapter.ts';
+import { trainLocalRound } from '../../../node/training/localRound.ts';
 import { Policy, type TokenizedPair } from '../../../node/training/policy.ts';
 import { referenceLogProbs, type ReferenceIdentity } from '../../../node/training/referenceCache.ts';
 
@@ -77,6 +78,54 @@ describe('reference log-probabilities', () => {
     assert.deepEqual(seen, [['c', 'a'], ['b']]);
     const together = await policy.logProbs([pairs[2]!, pairs[0]!], null);
     assert.deepEqual([chosen[2], chosen[0]], [...together.chosen]);
+  });
+
+  it('of a batch that is known in part come from the whole batch, and what is known stays', async () => {
+    await using folder = await temporary();
+    const pairs = [pair('a', 4, 5), pair('b', 6), pair('c', 4, 5, 9, 10)];
+    const alone = await ask([pairs[1]!], {}, folder.path);
+    const seen: string[][] = [];
+    const watching = {
+      logProbs: (...given: Parameters<Policy['logProbs']>) => {
+        seen.push(given[0].map(({ id }) => id));
+        return policy.logProbs(...given);
+      },
+    } as Policy;
+    const batches = [[2, 1], [0]];
+    const found = await referenceLogProbs(watching, pairs, identity, { cacheFolder: folder.path, batches });
+    assert.deepEqual(seen, [['c', 'b'], ['a']]);
+    assert.equal(found.chosen[2], (await policy.logProbs([pairs[2]!, pairs[1]!], null)).chosen[0]);
+    assert.equal(found.chosen[1], alone.chosen[0]);
+  });
+
+  it('cost no run of the model in a second epoch, another run or a later round', async () => {
+    await using folder = await temporary();
+    const pairs = [pair('a', 4, 5), pair('b', 6), pair('c', 4, 5, 9, 10)];
+    const asked = { reference: 0, gradient: 0 };
+    const counting = {
+      logProbs: (...given: Parameters<Policy['logProbs']>) => {
+        asked.reference += given[0].length;
+        return policy.logProbs(...given);
+      },
+      lossAndGradient: (...given: Parameters<Policy['lossAndGradient']>) => {
+        asked.gradient += given[0].length;
+        return policy.lossAndGradient(...given);
+      },
+    } as Policy;
+    const terms = {
+      ...({ loss: 'sigmoid', beta: 0.1, learningRate: 1e-3, schedule: 'constant', warmup: 0, maxGradNorm: 1 } as const),
+      ...{ weightDecay: 0, batchSize: 2, steps: 4, maxLength: 64 },
+    };
+    const { table } = initialAdapter((await openCheckpoint('test/oracle/llama/model')).config, layout, 2, 0);
+    let parent = vector;
+    for (const [round, factor] of (['A', 'B', 'A'] as const).entries()) {
+      const options = { cacheFolder: folder.path };
+      const reference = await referenceLogProbs(counting, pairs, identity, options);
+      const input = { parent, table, factor, terms, seed: round, reference };
+      const { delta } = await trainLocalRound(counting, pairs, input);
+      parent = parent.map((x, i) => x + delta[i]!);
+    }
+    assert.deepEqual(asked, { reference: 3, gradient: 3 * 2 * 3 });
   });
 
   it('are kept apart by where prompt and completions begin', async () => {
