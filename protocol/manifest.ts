@@ -16,6 +16,7 @@ import { timestampSchema } from './messages.ts';
 import { sha256Schema } from './names.ts';
 import { checkServerOptimizer, SERVER_OPTIMIZER_NAMES } from './serverOptimizer/serverOptimizers.ts';
 import type { Sha256 } from './names.ts';
+import { trainingTermsSchema } from './trainingTerms.ts';
 
 export const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
@@ -68,23 +69,7 @@ export const manifestSchema = z
     }),
 
     /** How a participant trains in one round. */
-    training: z.strictObject({
-      loss: z.literal('sigmoid'),
-      beta: positive,
-      learningRate: positive,
-      schedule: z.enum(['constant', 'linear', 'cosine']),
-      /** Share of the steps over which the learning rate rises from zero. */
-      warmup: z.number().min(0).max(1),
-      /** L2 norm to which a step's gradient is clipped. */
-      maxGradNorm: positive,
-      weightDecay: z.number().min(0),
-      /** Pairs a step. */
-      batchSize: z.int().min(1),
-      /** Optimiser steps a round. */
-      steps: z.int().min(1),
-      /** Tokens of prompt and answer together. */
-      maxLength: z.int().min(8),
-    }),
+    training: trainingTermsSchema,
 
     aggregation: z.strictObject({
       rule: z.enum(RULE_NAMES),

@@ -5,13 +5,19 @@ import { Command, Option } from 'commander';
 import { durationValue } from '../../node/commands/duration.ts';
 import { addCommonOptions, addExample, type CommonOptions } from '../../node/commands/options.ts';
 import { Output } from '../../node/commands/output.ts';
-import { defaultLearningRate } from '../../node/commands/trainOptions.ts';
-import { integerValue, listValue, numberValue, repeatedValue } from '../../node/commands/values.ts';
+import {
+  addTrainingOptions,
+  DEFAULT_RANK,
+  DEFAULT_TARGETS,
+  sharedTerms,
+  type TrainingDefaults,
+  type TrainingOptions,
+} from '../../node/commands/trainingOptions.ts';
+import { integerValue, numberValue, repeatedValue } from '../../node/commands/values.ts';
 import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { consentTerms, consentText } from '../../node/participant/consent.ts';
 import { writeFederationFile } from '../../node/participant/federationFile.ts';
-import { TARGET_MODULES, type TargetModule } from '../../node/training/adapterVector.ts';
-import { SCHEDULES, type ScheduleName } from '../../node/training/schedule.ts';
+import { TARGET_MODULES } from '../../node/training/adapterVector.ts';
 import { RULE_NAMES, type RuleName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { type Identity, parseParticipantId } from '../../protocol/identity.ts';
@@ -22,24 +28,13 @@ import type { ServerOptimizerName } from '../../protocol/serverOptimizer/serverO
 import { createFederation } from '../createFederation.ts';
 import { ownKey } from './ownKey.ts';
 
-interface CreateOptions extends CommonOptions {
+interface CreateOptions extends CommonOptions, TrainingOptions {
   readonly name: string;
   readonly model: string;
   readonly evaluationPairs: string;
   readonly rootPairs: string;
   readonly out: string;
-  readonly rank: number;
-  readonly alpha?: number;
-  readonly targets: TargetModule[];
-  readonly beta: number;
-  readonly learningRate?: number;
-  readonly schedule: ScheduleName;
-  readonly warmup: number;
-  readonly maxGradNorm: number;
-  readonly weightDecay: number;
-  readonly batchSize: number;
   readonly stepsPerRound: number;
-  readonly maxLength: number;
   readonly rule: RuleName;
   readonly serverOptimizer?: ServerOptimizerName;
   readonly serverLr?: number;
@@ -63,6 +58,14 @@ interface CreateOptions extends CommonOptions {
   readonly normBound?: number;
 }
 
+const DEFAULTS: TrainingDefaults = {
+  alpha: 'twice the rank',
+  over: 'the steps of a round',
+  schedule: 'constant',
+  warmup: 0,
+  shortest: 8,
+};
+
 const count = integerValue({ min: 1 });
 const positive = numberValue({ min: 0, aboveMin: true });
 
@@ -73,24 +76,9 @@ export function createCommand(): Command {
     .requiredOption('--model <model>', 'the base model: a folder, embedded, or the id of a pulled model')
     .requiredOption('--evaluation-pairs <file>', 'JSONL of the evaluation set, whose figures are reported')
     .requiredOption('--root-pairs <file>', 'JSONL of the root set, whose figures gate a round; no shared prompts')
-    .requiredOption('--out <file>', 'where the federation file goes')
-    .option('--rank <n>', 'rank of the adapter', count, 16)
-    .option('--alpha <number>', 'scale times rank (default: twice the rank)', positive)
-    .option('--targets <names>', 'projections to adapt', listValue(TARGET_MODULES), [
-      'q_proj',
-      'k_proj',
-      'v_proj',
-      'o_proj',
-    ])
-    .option('--beta <number>', 'how strongly the reference holds', positive, 0.1)
-    .option('--learning-rate <number>', 'highest rate (default: by the size of the model)', positive)
-    .addOption(new Option('--schedule <name>', 'course of the rate in a round').choices(SCHEDULES).default('constant'))
-    .option('--warmup <share>', 'share of a round to warm up', numberValue({ min: 0, max: 0.99 }), 0)
-    .option('--max-grad-norm <number>', 'longest gradient', positive, 1)
-    .option('--weight-decay <number>', 'decoupled weight decay', numberValue({ min: 0 }), 0)
-    .option('--batch-size <n>', 'pairs a step', count, 8)
+    .requiredOption('--out <file>', 'where the federation file goes');
+  addTrainingOptions(command, DEFAULTS)
     .option('--steps-per-round <n>', 'optimiser steps a round', count, 20)
-    .option('--max-length <n>', 'most tokens of prompt and answer', integerValue({ min: 8 }), 1024)
     .addOption(new Option('--rule <name>', 'how updates are aggregated').choices(RULE_NAMES).default('robust'))
     .addOption(
       new Option('--server-optimizer <name>', 'what is made of the aggregate before it is applied').choices(
@@ -150,9 +138,10 @@ export function createCommand(): Command {
 
 async function create(options: CreateOptions): Promise<void> {
   const output = new Output(options);
-  const { home } = options;
+  const { home, rank = DEFAULT_RANK, targets = DEFAULT_TARGETS } = options;
   const owner = await ownKey(home);
   const base = await openCheckpoint(options.model, { home });
+  const terms = sharedTerms(options, base.config);
   const federation = await createFederation(
     owner,
     {
@@ -161,20 +150,15 @@ async function create(options: CreateOptions): Promise<void> {
       evaluationPairs: options.evaluationPairs,
       rootPairs: options.rootPairs,
       adapter: {
-        rank: options.rank,
-        alpha: options.alpha ?? 2 * options.rank,
-        targets: TARGET_MODULES.filter((target) => options.targets.includes(target)),
+        rank,
+        alpha: options.alpha ?? 2 * rank,
+        targets: TARGET_MODULES.filter((target) => targets.includes(target)),
         seed: options.seed,
       },
       training: {
-        loss: 'sigmoid',
-        beta: options.beta,
-        learningRate: options.learningRate ?? defaultLearningRate(base.config),
-        schedule: options.schedule,
-        warmup: options.warmup,
-        maxGradNorm: options.maxGradNorm,
-        weightDecay: options.weightDecay,
-        batchSize: options.batchSize,
+        ...terms,
+        labelSmoothing: terms.labelSmoothing ?? null,
+        sftWeight: terms.sftWeight ?? null,
         steps: options.stepsPerRound,
         maxLength: Math.min(options.maxLength, base.config.maxPositions),
       },

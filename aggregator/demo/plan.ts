@@ -30,6 +30,8 @@ export const DEMO_TERMS = {
   alpha: 16,
   targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
   beta: 0.3,
+  labelSmoothing: null,
+  sftWeight: null,
   /** Far above what a model of a billion weights would take: the embedded one is small and its rounds are short. */
   learningRate: 1.5e-3,
   schedule: 'constant',

@@ -51,6 +51,8 @@ export function simulatedFederation(shape: FederationShape): OpenedManifest {
     training: {
       loss: 'sigmoid',
       beta: 0.1,
+      labelSmoothing: null,
+      sftWeight: null,
       learningRate: 0.005,
       schedule: 'constant',
       warmup: 0,

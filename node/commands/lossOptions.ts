@@ -3,7 +3,7 @@
  */
 import { type Command, Option } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
-import { LOSS_NAMES, lossNamed, type LossName, type LossTerms } from '../training/preferenceLoss.ts';
+import { LOSS_NAMES, lossNamed, SMOOTHED_LOSSES, type LossName, type LossTerms } from '../training/preferenceLoss.ts';
 import { numberValue } from './values.ts';
 
 export interface LossOptions {
@@ -22,7 +22,7 @@ export function addLossOptions(command: Command): Command {
   const defaults = LOSS_NAMES.filter((name) => lossNamed(name).beta !== lossNamed('sigmoid').beta)
     .map((name) => `, for ${name} ${lossNamed(name).beta}`)
     .join('');
-  const smoothed = LOSS_NAMES.filter((name) => lossNamed(name).smoothed).join(' and ');
+  const smoothed = SMOOTHED_LOSSES.join(' and ');
   return command
     .addOption(new Option('--loss <name>', 'preference loss').choices(LOSS_NAMES).default('sigmoid'))
     .addOption(
@@ -50,7 +50,7 @@ export function addLossOptions(command: Command): Command {
  * @throws USAGE for a setting that the loss would ignore
  */
 export function lossTerms({ loss, beta, labelSmoothing, sftWeight }: LossOptions): LossTerms {
-  const { beta: defaultBeta, smoothed } = lossNamed(loss);
+  const smoothed = SMOOTHED_LOSSES.includes(loss);
   if (labelSmoothing !== undefined && !smoothed) {
     throw new PrefmeshError('USAGE', {
       problem: `--label-smoothing means nothing to --loss ${loss}`,
@@ -59,14 +59,8 @@ export function lossTerms({ loss, beta, labelSmoothing, sftWeight }: LossOptions
   }
   return {
     loss,
-    beta: beta ?? defaultBeta,
+    beta: beta ?? lossNamed(loss).beta,
     ...(smoothed && { labelSmoothing: labelSmoothing ?? DEFAULT_SMOOTHING }),
     ...(sftWeight !== undefined && { sftWeight }),
   };
-}
-
-/** For people: `cdpo, beta 0.1, label smoothing 0.1`. */
-export function lossText({ loss, beta, labelSmoothing, sftWeight }: LossTerms): string {
-  const smoothing = labelSmoothing === undefined ? '' : `, label smoothing ${labelSmoothing}`;
-  return `${loss}, beta ${beta}${smoothing}${sftWeight === undefined ? '' : `, SFT weight ${sftWeight}`}`;
 }

@@ -15,6 +15,7 @@ import { openCsvLog } from '../training/csvLog.ts';
 import type { LogProbs } from '../training/metrics.ts';
 import { ADAPTER_WEIGHTS, writePeftAdapter } from '../training/peft.ts';
 import { Policy } from '../training/policy.ts';
+import { lossText } from '../training/preferenceLoss.ts';
 import { referenceLogProbs } from '../training/referenceCache.ts';
 import { runCard } from '../training/runCard.ts';
 import { courseDifferences } from '../training/runCourse.ts';
@@ -22,7 +23,6 @@ import { readRunRecord, RUN_RECORD, writeRunRecord } from '../training/runRecord
 import { openEventLog } from '../training/tensorboard/eventLog.ts';
 import { openTrainingLog, readTrainingLog, TRAINING_LOG, type MetricSink } from '../training/trainingLog.ts';
 import { forgetTraining, loadTraining, newestState, type SavedTraining } from '../training/trainingState.ts';
-import { lossText } from './lossOptions.ts';
 import { addExample } from './options.ts';
 import { Output } from './output.ts';
 import { commandSignal } from './signal.ts';

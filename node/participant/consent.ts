@@ -10,6 +10,7 @@ import { blobBytes } from '../../protocol/tensorBlob.ts';
 import { factorTable } from '../../protocol/update.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { adapterVectorTable } from '../training/adapterVector.ts';
+import { lossText } from '../training/preferenceLoss.ts';
 
 export interface ConsentTerms {
   /** What the consent names. */
@@ -31,6 +32,8 @@ export interface ConsentTerms {
   readonly stepsPerRound: number;
   readonly batchSize: number;
   readonly base: string;
+  /** What training minimises, with its settings. */
+  readonly loss: string;
   readonly rule: string;
 }
 
@@ -51,6 +54,7 @@ export function consentTerms({ hash, content }: OpenedManifest, config: ModelCon
     minimumPairs: content.privacy.minimumPairs,
     stepsPerRound: content.training.steps,
     batchSize: content.training.batchSize,
+    loss: lossText(content.training),
     base: `${content.base.name} (${content.base.hash})`,
     rule: `${content.aggregation.rule}: ${ruleByName(content.aggregation.rule).label}${optimizerText(content)}`,
   };
@@ -66,6 +70,7 @@ export function consentText(terms: ConsentTerms): string {
     `  run by     ${terms.aggregators.join(', ')}`,
     `  who joins  ${admissionText(terms.admission)}`,
     `  trains     ${terms.base}`,
+    `  loss       ${terms.loss}`,
     `  rule       ${terms.rule}`,
     `  rounds     ${terms.rounds}, each ${terms.stepsPerRound} steps of ${terms.batchSize} pairs`,
     '',

@@ -162,7 +162,8 @@ export class Policy implements AsyncDisposable {
     terms: LossTerms,
     { batch = extentOf(pairs), ...options }: { batch?: BatchExtent; signal?: AbortSignal } = {},
   ): Promise<PolicyGradient> {
-    const { beta, labelSmoothing = 0, sftWeight = 0 } = terms;
+    const { beta } = terms;
+    const sftWeight = terms.sftWeight ?? 0;
     const scale = this.#gradientScale === 1 ? 1 : this.#gradientScale * batch.pairs;
     const sums = new PairSums(pairs);
     const total = new Float64Array(this.parameterCount);
@@ -179,7 +180,7 @@ export class Policy implements AsyncDisposable {
           ...layOutPairs(heldBy(part, pairs), shape),
           adapter,
           beta: Float32Array.of(beta),
-          labelSmoothing: Float32Array.of(labelSmoothing),
+          labelSmoothing: Float32Array.of(terms.labelSmoothing ?? 0),
           referenceChosen: perPair((i) => reference.chosen[i]!),
           referenceRejected: perPair((i) => reference.rejected[i]!),
           chosenShare: perPair((i) => 1 / pairs[i]!.chosen.length),

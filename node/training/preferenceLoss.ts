@@ -6,7 +6,10 @@
  * the losses marked `averaged`, means over them. Δ = c - r is the margin. The names say which formula; where public
  * trainers use one name for two formulas, or two names for one, `docs/reference/losses.md` has the table.
  */
+import type { LossName } from '../../protocol/trainingTerms.ts';
 import { FLOAT64, type Arithmetic } from './lossArithmetic.ts';
+
+export { LOSS_NAMES, SMOOTHED_LOSSES, type LossName } from '../../protocol/trainingTerms.ts';
 
 interface Ratios<Quantity> {
   readonly chosen: Quantity;
@@ -17,8 +20,6 @@ interface Ratios<Quantity> {
 interface PreferenceLoss {
   /** Whether the ratios are divided by the answers' token counts. */
   readonly averaged: boolean;
-  /** Whether ε means anything to it. */
-  readonly smoothed: boolean;
   /** β where none is given. */
   readonly beta: number;
   readonly of: <Q>(on: Arithmetic<Q>, ratios: Ratios<Q>, beta: Q, smoothing: Q) => Q;
@@ -36,12 +37,12 @@ const wrongOrder = <Q>(on: Arithmetic<Q>, ratios: Ratios<Q>, beta: Q): Q =>
 
 export const LOSSES = {
   /** `-log σ(βΔ)`: DPO, Rafailov et al. 2023, equation 7. */
-  sigmoid: { averaged: false, smoothed: false, beta: 0.1, of: rightOrder },
+  sigmoid: { averaged: false, beta: 0.1, of: rightOrder },
 
   /** `-(1-ε) log σ(βΔ) - ε log σ(-βΔ)`: conservative DPO, Mitchell 2023, for labels wrong with probability ε. */
   cdpo: {
     averaged: false,
-    smoothed: true,
+
     beta: 0.1,
     of: (on, ratios, beta, smoothing) =>
       on.add(
@@ -56,7 +57,7 @@ export const LOSSES = {
    */
   robust: {
     averaged: false,
-    smoothed: true,
+
     beta: 0.1,
     of: (on, ratios, beta, smoothing) =>
       on.divide(
@@ -71,7 +72,7 @@ export const LOSSES = {
   /** `(Δ - 1/(2β))²` with mean ratios: IPO, Azar et al. 2023, equation 17, averaged over tokens as TRL has it. */
   ipo: {
     averaged: true,
-    smoothed: false,
+
     beta: 0.1,
     of: (on, ratios, beta) => {
       const target = on.divide(on.constant(0.5), beta);
@@ -83,7 +84,7 @@ export const LOSSES = {
   /** `max(0, 1 - βΔ)`: the hinge of SLiC, Zhao et al. 2023, on DPO's margin; Liu et al. 2023 (RSO), section 3. */
   hinge: {
     averaged: false,
-    smoothed: false,
+
     beta: 0.1,
     of: (on, ratios, beta) => on.relu(on.subtract(on.constant(1), on.multiply(beta, margin(on, ratios)))),
   },
@@ -91,7 +92,7 @@ export const LOSSES = {
   /** `1 - σ(βc) + σ(βr)`: APO-zero, D'Oosterlinck et al. 2024: raises the chosen answer and lowers the rejected. */
   apo_zero: {
     averaged: false,
-    smoothed: false,
+
     beta: 0.1,
     of: (on, { chosen, rejected }, beta) =>
       on.add(
@@ -101,21 +102,24 @@ export const LOSSES = {
   },
 
   /** `-log σ(βΔ)` with mean ratios: length-normalised DPO, Lambert et al. 2024 (Tülu 3), section 5.1.2. */
-  sigmoid_norm: { averaged: true, smoothed: false, beta: 5, of: rightOrder },
-} as const satisfies Record<string, PreferenceLoss>;
-
-export type LossName = keyof typeof LOSSES;
-export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
+  sigmoid_norm: { averaged: true, beta: 5, of: rightOrder },
+} as const satisfies Record<LossName, PreferenceLoss>;
 
 /** What is minimised: the mean of the loss over the pairs, plus `sftWeight` times the `chosenLoss` of `BatchLoss`. */
 export interface LossTerms {
   readonly loss: LossName;
   /** How strongly the reference holds, β. */
   readonly beta: number;
-  /** ε in [0, 0.5), for the losses that know it; 0 when absent. */
-  readonly labelSmoothing?: number | undefined;
+  /** ε in [0, 0.5), for the `SMOOTHED_LOSSES`; 0 when absent. */
+  readonly labelSmoothing?: number | null | undefined;
   /** Weight γ of the SFT term; 0 when absent. */
-  readonly sftWeight?: number | undefined;
+  readonly sftWeight?: number | null | undefined;
+}
+
+/** For people: `cdpo, beta 0.1, label smoothing 0.1`. */
+export function lossText({ loss, beta, labelSmoothing, sftWeight }: LossTerms): string {
+  const smoothing = labelSmoothing ? `, label smoothing ${labelSmoothing}` : '';
+  return `${loss}, beta ${beta}${smoothing}${sftWeight ? `, SFT weight ${sftWeight}` : ''}`;
 }
 
 /** The loss `name`, as the interface it satisfies. */

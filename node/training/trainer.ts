@@ -121,7 +121,7 @@ export async function trainAdapter(
     const metrics: StepMetrics = {
       step: step + 1,
       loss,
-      ...(terms.sftWeight === undefined ? {} : { sft_loss: chosenLoss }),
+      ...(terms.sftWeight ? { sft_loss: chosenLoss } : {}),
       grad_norm: norm,
       learning_rate: learningRate,
       ...rewardMetrics(logProbs, select(reference, seen), terms.beta),

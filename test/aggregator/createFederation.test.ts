@@ -3,15 +3,18 @@ import { copyFileSync } from 'node:fs';
 import { initialAdapterBlob } from '../../aggregator/createFederation.ts';
 import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { consentTerms, consentText } from '../../node/participant/consent.ts';
+import { readFederationFile } from '../../node/participant/federationFile.ts';
 import { openPairsFile, tokenized } from '../../node/participant/pairsFile.ts';
+import { initialAdapter } from '../../node/training/adapter.ts';
 import { trainLocalRound } from '../../node/training/localRound.ts';
 import { Policy } from '../../node/training/policy.ts';
 import { adapterVectorTable } from '../../node/training/adapterVector.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
-import { openManifest } from '../../protocol/manifest.ts';
+import { openManifest, type Manifest } from '../../protocol/manifest.ts';
 import { blobBytes } from '../../protocol/tensorBlob.ts';
 import { dequantize, factorTable, norm, quantize } from '../../protocol/update.ts';
 import { FederationFixture, MODEL } from './federationFixture.ts';
+import { run } from './program.ts';
 
 describe('a federation that is created', function () {
   this.timeout(60_000);
@@ -68,6 +71,43 @@ describe('a federation that is created', function () {
     assert.deepEqual(parent, before, 'the parent was changed');
     const other = await trainLocalRound(policy, pairs, { ...round, factor: 'B', seed: 4 });
     assert.notDeepEqual(other.delta, (await trainLocalRound(policy, pairs, { ...round, factor: 'B' })).delta);
+  });
+
+  it('signs the loss that it is asked for, and participants train with it', async () => {
+    const created = (...args: string[]) => {
+      const [line] = run(
+        ...['federation', 'create', '--home', fixture.path('aggregator'), '--name', 'losses', '--model', MODEL],
+        ...['--evaluation-pairs', fixture.evaluationPairs, '--root-pairs', fixture.rootPairs],
+        ...['--rank', '4', '--targets', 'q_proj,v_proj', '--steps-per-round', '1', '--max-length', '128'],
+        ...['--out', fixture.path('losses.federation'), ...args],
+      );
+      return line!.manifest as Manifest;
+    };
+    const ipo = created('--loss', 'ipo', '--beta', '0.2');
+    const smoothed = created('--loss', 'cdpo', '--label-smoothing', '0.3', '--sft-weight', '0.5');
+    const { loss, beta, labelSmoothing, sftWeight } = smoothed.training;
+    assert.deepEqual([loss, beta, labelSmoothing, sftWeight], ['cdpo', 0.1, 0.3, 0.5]);
+    const signed = await readFederationFile(fixture.path('losses.federation'));
+    assert.match(
+      consentText(consentTerms(signed, null)),
+      /loss {7}cdpo, beta 0.1, label smoothing 0.3, SFT weight 0.5/,
+    );
+
+    const { rank, alpha, targets } = ipo.adapter;
+    const checkpoint = await openCheckpoint(MODEL);
+    await using policy = await Policy.open({ checkpoint, layout: { rank, targets }, scale: alpha / rank, threads: 1 });
+    const pairs = await tokenized((await openPairsFile(fixture.pairs('ada'), checkpoint)).pairs, checkpoint, 128);
+    const table = adapterVectorTable(checkpoint.config, { rank, targets });
+    const reference = await policy.logProbs(pairs, null);
+    const parent = initialAdapter(checkpoint.config, { rank, targets }, alpha, 1).vector;
+    const firstStep = async ({ training: terms }: Manifest) => {
+      const round = { parent, table, terms, seed: 3, reference, factor: 'B' } as const;
+      return (await trainLocalRound(policy, pairs, round)).steps[0]!;
+    };
+    // The adapter changes nothing yet, so the margin is zero: (0 - 1 / (2 · 0.2))², and ln 2 whatever the smoothing.
+    assert.equal((await firstStep(ipo)).loss, 6.25);
+    const { loss: whole, sft_loss: likelihood } = await firstStep(smoothed);
+    assert.ok(Math.abs(whole - (Math.LN2 + 0.5 * likelihood!)) < 1e-12);
   });
 
   it('says before anything is sent what leaves the machine, to the byte', async () => {

@@ -72,6 +72,8 @@ export class FederationFixture implements Disposable {
         training: {
           loss: 'sigmoid',
           beta: 0.1,
+          labelSmoothing: null,
+          sftWeight: null,
           learningRate: 5e-3,
           schedule: 'constant',
           warmup: 0,

@@ -65,6 +65,8 @@ export function exampleManifest(changes: Partial<Manifest> = {}): Manifest {
     training: {
       loss: 'sigmoid',
       beta: 0.1,
+      labelSmoothing: null,
+      sftWeight: null,
       learningRate: 0.005,
       schedule: 'constant',
       warmup: 0,

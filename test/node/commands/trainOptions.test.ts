@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { Command } from 'commander';
 import {
   addTrainOptions,
-  defaultLearningRate,
   startingAdapter,
   trainingTerms,
   type TrainCommandOptions,
 } from '../../../node/commands/trainOptions.ts';
+import { defaultLearningRate } from '../../../node/commands/trainingOptions.ts';
 import { prepareRun } from '../../../node/commands/trainRun.ts';
 import { Output } from '../../../node/commands/output.ts';
 import { openCheckpoint } from '../../../node/model/checkpoint.ts';

@@ -113,7 +113,16 @@ describe('reference log-probabilities', () => {
       },
     } as Policy;
     const terms = {
-      ...({ loss: 'sigmoid', beta: 0.1, learningRate: 1e-3, schedule: 'constant', warmup: 0, maxGradNorm: 1 } as const),
+      ...({
+        loss: 'sigmoid',
+        beta: 0.1,
+        labelSmoothing: null,
+        sftWeight: null,
+        learningRate: 1e-3,
+        schedule: 'constant',
+        warmup: 0,
+        maxGradNorm: 1,
+      } as const),
       ...{ weightDecay: 0, batchSize: 2, steps: 4, maxLength: 64 },
     };
     const { table } = initialAdapter((await openCheckpoint('test/oracle/llama/model')).config, layout, 2, 0);
