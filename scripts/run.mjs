@@ -21,6 +21,7 @@ const TARGETS = {
   bench: ['scripts/bench/main.ts'],
   // `bench --base …`: of bases in 4 bits
   benchBase: ['scripts/bench/fourBitBase.ts'],
+  robustness: ['scripts/robustness/main.ts'],
   build: ['scripts/build.ts'],
   pairs: ['scripts/make-taste-pairs.ts'],
   docs: ['scripts/docs/generate.ts'],

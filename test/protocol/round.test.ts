@@ -238,6 +238,16 @@ describe('a running round', () => {
 });
 
 describe('a closed round', () => {
+  it('aggregates the same, whatever numbers of pairs the senders claim', () => {
+    const effects = (claim: number) => {
+      const run = started();
+      for (const id of ids) run.after(update(run.state, NOW + 10, id, id === ann ? { pairsBucket: claim } : {}));
+      return run.effects.filter(({ type }) => type === 'aggregate');
+    };
+    assert.equal(effects(64).length, 1);
+    assert.deepEqual(effects(2 ** 30), effects(64));
+  });
+
   it('is evaluated, and published when the gate lets it pass', () => {
     const run = evaluating();
     assert.deepEqual(run.summary, ['announce 1 evaluating', 'evaluate']);
