@@ -18,6 +18,7 @@ const TARGETS = {
   check: ['scripts/check.ts'],
   study: ['scripts/study/main.ts'],
   torture: ['scripts/torture/main.ts'],
+  fuzz: ['scripts/fuzz.ts'],
   bench: ['scripts/bench/main.ts'],
   // `bench --base …`: of bases in 4 bits
   benchBase: ['scripts/bench/fourBitBase.ts'],

@@ -46,6 +46,7 @@ export class Frames {
     this.#lengthPrefixed = lpStream(stream, {
       maxDataLength: bounds.maxFrame,
       maxLengthLength: LENGTH_BYTES,
+      lengthDecoder: (bytes) => readLength(bytes.subarray()),
       maxBufferSize: LIMITS.streamUnread.value + (bounds.framesAhead ?? 1) * (bounds.maxFrame + LENGTH_BYTES),
     });
   }
@@ -137,4 +138,18 @@ export class Frames {
       { cause },
     );
   }
+}
+
+/**
+ * The unsigned LEB128 varint that `bytes` hold, to the last of them. libp2p asks again with one more byte as long as this
+ * throws a RangeError; its own reader does so for ever, which lets a peer fill memory with a length that never ends.
+ */
+function readLength(bytes: Uint8Array): number {
+  if (bytes.length > LENGTH_BYTES) throw new InvalidDataLengthLengthError('a length without an end');
+  let value = 0;
+  for (const [index, byte] of bytes.entries()) {
+    value += (byte & 0x7f) * 2 ** (7 * index);
+    if (byte < 0x80) return value;
+  }
+  throw new RangeError('not the whole length yet');
 }
