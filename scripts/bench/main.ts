@@ -4,7 +4,7 @@
  *   npm run bench [-- SECTION …] [--against pytorch] [--runs N] [--threads N] [--device NAME] [--only TEXT …] [--json]
  *
  * Sections: `training` (steps a second and peak memory of the engine's settings), `floor` (how far a step is from what
- * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation). All of
+ * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation), `blobs` (transfers over loopback). All of
  * them if none is named. Contenders take turns; each has runs beforehand that do not count. Shown are medians, with least and most.
  */
 import { availableParallelism } from 'node:os';
@@ -13,6 +13,7 @@ import { integerValue } from '../../node/commands/values.ts';
 import { DEVICES } from '../../node/engine/device.ts';
 import { describeMachine } from './machine.ts';
 import { showSection, type BenchSettings, type Section, type SectionResult } from './section.ts';
+import { blobsSection } from './sections/blobs.ts';
 import { decodingSection } from './sections/decoding.ts';
 import { floorSection } from './sections/floor.ts';
 import { optimizerSection } from './sections/optimizer.ts';
@@ -23,6 +24,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   floor: floorSection,
   optimizer: optimizerSection,
   decoding: decodingSection,
+  blobs: blobsSection,
 };
 
 const { values, positionals } = parseArgs({

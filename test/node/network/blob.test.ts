@@ -120,7 +120,7 @@ describe('a blob', () => {
   });
 
   it('goes on where it was after each of four cuts; what is sent twice is bounded by the depth', async () => {
-    await using server = await startBehindProxy({ cut: { times: 4, bytes: 5.5 * MiB } });
+    await using server = await startBehindProxy({ cut: { after: [5.5, 5.5, 5.5, 5.5].map((n) => n * MiB) } });
     const { host, proxy } = server;
     await using client = await startHost({ listen: [] });
     await using at = await openStore();
