@@ -41,7 +41,10 @@ export function sketches(inputs: RuleInputs): Float64Array[] {
 /** Squared distance of two sketches. */
 export function squaredSketchDistance(a: Float64Array, b: Float64Array): number {
   let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
+  for (let i = 0; i < a.length; i++) {
+    const difference = a[i]! - b[i]!;
+    sum += difference * difference;
+  }
   return sum;
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { signCheckpoint } from '../../protocol/checkpoint.ts';
@@ -230,9 +231,25 @@ describe('verifying a federation from files', function () {
     ],
     'a log that is cut': [(folder) => rmSync(receiptFile(folder, 2)), 'LOG_FORKED', null],
   };
+  /** What the second implementation says of a folder; undefined where python3 is not installed. */
+  function verifyElsewhere(folder: string): { status: number | null; output: string } | undefined {
+    const script = join(import.meta.dirname, '..', '..', 'scripts', 'verify-audit.py');
+    const { error, status, stdout, stderr } = spawnSync('python3', [script, folder], { encoding: 'utf8' });
+    return error === undefined ? { status, output: stdout + stderr } : undefined;
+  }
+
+  it('is found right by a second implementation as well (where python3 is installed)', function () {
+    const found = verifyElsewhere(audit);
+    if (found === undefined) this.skip();
+    assert.deepEqual(found, { status: 0, output: '2 rounds and 10 signatures: all as they should be\n' });
+  });
+
   for (const [what, [lie, code, round]] of Object.entries(lies)) {
     it(`names ${what}`, () => {
-      const report = verify(changed(lie));
+      const folder = changed(lie);
+      const elsewhere = verifyElsewhere(folder);
+      if (elsewhere !== undefined) assert.equal(elsewhere.status, 1, elsewhere.output);
+      const report = verify(folder);
       assert.deepEqual(
         [report.status, report.ok, report.first_failure?.code, report.first_failure?.round],
         [5, false, code, round],

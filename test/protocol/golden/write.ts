@@ -7,6 +7,7 @@ import { decode } from '../../../protocol/codec.ts';
 import { decodeEnvelope, envelopeHash } from '../../../protocol/envelope.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
 import { sha256 } from '../../../protocol/names.ts';
+import { goldenProofs, goldenRounds } from './rounds.ts';
 import { goldenVectors } from './vectors.ts';
 
 const maxBytes = LIMITS.document.value;
@@ -30,6 +31,19 @@ for (const [name, bytes] of Object.entries({ ...envelopes, ...blobs })) {
 }
 const asHex = (_: string, value: unknown) =>
   value instanceof Uint8Array ? { hex: Buffer.from(value).toString('hex') } : value;
-const file = join(import.meta.dirname, 'expected.json');
-const style = await resolveConfig(file);
-writeFileSync(file, await format(JSON.stringify(expected, asHex), { ...style, filepath: file }));
+await write('expected.json', expected);
+await write('proofs.json', goldenProofs());
+
+const { federations, blobs: blobsOfRounds } = goldenRounds();
+const base64 = (files: ReadonlyMap<string, Uint8Array>) =>
+  Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')]));
+await write('rounds.json', {
+  federations: Object.fromEntries([...federations].map(([name, files]) => [name, base64(files)])),
+  blobs: base64(blobsOfRounds),
+});
+
+async function write(name: string, value: unknown): Promise<void> {
+  const file = join(import.meta.dirname, name);
+  const style = await resolveConfig(file);
+  writeFileSync(file, await format(JSON.stringify(value, asHex), { ...style, filepath: file }));
+}
