@@ -1,6 +1,6 @@
 /**
- * SQLite behind a small interface: a file that is checked when opened, moved forward by numbered migrations, and
- * durable at every commit (write-ahead log, synchronous = FULL).
+ * SQLite behind a small interface: a file that is checked when opened, down to the values of its rows, moved forward
+ * by numbered migrations, and durable at every commit (write-ahead log, synchronous = FULL).
  *
  * A damaged file is named and refused; it is never deleted, repaired or replaced here.
  */
@@ -8,6 +8,8 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { LIMITS } from '../../protocol/limits.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
+import { findDamage, hasChecksums, keepChecksums, prepareChecksums, writeChecksums } from './rowChecksums.ts';
+import { findLogDamage } from './writeAheadLog.ts';
 
 /** One step of a schema. `version` counts from 1 without gaps; a released step is never edited. */
 export interface Migration {
@@ -26,6 +28,7 @@ export type SqlValue = SQLInputValue;
 
 /** Result codes of SQLite (https://sqlite.org/rescode.html), the low byte of an extended code. */
 const SQLITE = {
+  error: 1,
   permission: 3,
   busy: 5,
   readOnly: 8,
@@ -35,6 +38,9 @@ const SQLITE = {
   cannotOpen: 14,
   notADatabase: 26,
 } as const;
+
+/** SQLite's name for a database without a file. */
+const MEMORY = ':memory:';
 
 /** What a store asks of its database: `Database` in a node, and whatever keeps the same promises. */
 export type Sql = Pick<Database, 'get' | 'all' | 'run' | 'transaction' | 'close'>;
@@ -54,13 +60,16 @@ export class Database {
   static open(file: string, { migrations, readOnly = false }: DatabaseOptions): Database {
     return naming(file, () => {
       if (!readOnly && !existsSync(file)) closeSync(openSync(file, 'a', 0o600)); // its -wal and -shm take the same mode
+      if (!readOnly) refuse(file, findLogDamage(`${file}-wal`)); // before SQLite forgets the rest of it
       const connection = new DatabaseSync(file, { readOnly, timeout: LIMITS.databaseBusyWait.value });
       try {
         connection.exec('PRAGMA foreign_keys = ON');
         if (!readOnly) connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+        prepareChecksums(connection);
         checkIntegrity(file, connection);
         const database = new Database(file, connection);
         database.#migrate(migrations, readOnly);
+        if (!readOnly) keepChecksums(connection);
         return database;
       } catch (error) {
         connection.close();
@@ -71,7 +80,7 @@ export class Database {
 
   /** A database that lives as long as its object, for what takes the place of a disk. */
   static inMemory(migrations: readonly Migration[]): Database {
-    const database = new Database(':memory:', new DatabaseSync(':memory:'));
+    const database = new Database(MEMORY, new DatabaseSync(MEMORY));
     database.#migrate(migrations, false);
     return database;
   }
@@ -138,7 +147,8 @@ export class Database {
     const known = migrations.length;
     const found = this.#schemaVersion();
     if (found > known) throw new PrefmeshError('DATABASE_NEWER', { file: this.file, found, known });
-    if (readOnly || found === known) return;
+    const summed = this.file === MEMORY || hasChecksums(this.#connection);
+    if (readOnly || (found === known && summed)) return;
     this.transaction(() => {
       this.#connection.exec(
         'CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT',
@@ -147,6 +157,7 @@ export class Database {
         this.#connection.exec(sql);
         this.run('INSERT INTO migrations (version, name) VALUES (?, ?)', version, name);
       }
+      if (this.file !== MEMORY) writeChecksums(this.#connection);
     });
   }
 
@@ -158,9 +169,21 @@ export class Database {
 }
 
 function checkIntegrity(file: string, connection: DatabaseSync): void {
-  const rows = connection.prepare('PRAGMA integrity_check(1)').all();
-  const verdict = String(rows[0]?.integrity_check ?? 'no answer');
-  if (verdict !== 'ok') throw new PrefmeshError('DATABASE_CORRUPT', { file, problem: verdict });
+  try {
+    const rows = connection.prepare('PRAGMA integrity_check(1)').all();
+    const verdict = String(rows[0]?.integrity_check ?? 'no answer');
+    refuse(file, verdict === 'ok' ? findDamage(connection) : verdict);
+  } catch (error) {
+    // A schema that was damaged lacks what the statements of the check name.
+    if (error instanceof Error && 'errcode' in error && Number(error.errcode) === SQLITE.error) {
+      throw new PrefmeshError('DATABASE_CORRUPT', { file, problem: error.message }, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function refuse(file: string, problem: string | undefined): void {
+  if (problem !== undefined) throw new PrefmeshError('DATABASE_CORRUPT', { file, problem });
 }
 
 /** Turns SQLite's result codes for a bad file or disk into the table's errors; everything else passes unchanged. */
