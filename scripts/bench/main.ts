@@ -1,7 +1,10 @@
 /**
  * How fast this engine is on this machine, and against PyTorch.
  *
- *   npm run bench [-- SECTION …] [--against pytorch] [--runs N] [--threads N] [--device NAME] [--only TEXT …] [--json]
+ *   npm run bench [-- SECTION …] [--against pytorch] [--runs N] [--threads N] [--device NAME] [--model TEXT] [--only TEXT …]
+ *                [--json]
+ *
+ * `--model tiny`, `embedded` or `135M` chooses among the models of `training`; the tiny one runs only when it is named.
  *
  * Sections: `training` (steps a second and peak memory of the engine's settings), `floor` (how far a step is from what
  * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation), `blobs` (transfers over loopback). All of
@@ -35,6 +38,7 @@ const { values, positionals } = parseArgs({
     device: { type: 'string', default: 'cpu' },
     against: { type: 'string' },
     only: { type: 'string', multiple: true },
+    model: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -46,6 +50,7 @@ const settings: BenchSettings = {
   device: oneOf('--device', DEVICES, values.device),
   against: values.against === undefined ? undefined : oneOf('--against', ['pytorch'] as const, values.against),
   only: values.only,
+  model: values.model,
   say,
 };
 const named = positionals.map((name) => oneOf('a section', Object.keys(SECTIONS), name));

@@ -12,6 +12,8 @@ export interface BenchSettings {
   readonly against: 'pytorch' | undefined;
   /** Contenders to leave out all but: whole names, or parts of names where none is the whole name. */
   readonly only: readonly string[] | undefined;
+  /** Models to leave out all but, by a part of the name; all but the tiny one if absent. */
+  readonly model: string | undefined;
   readonly say: (text: string) => void;
 }
 

@@ -8,7 +8,7 @@ import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { initialAdapter } from '../../node/training/adapter.ts';
 import type { TokenizedPair } from '../../node/training/policy.ts';
 import { RandomStream } from '../../node/training/randomStream.ts';
-import { writeRandomCheckpoint } from './randomCheckpoint.ts';
+import { SMOLLM2_135M, writeRandomCheckpoint, type RandomDimensions } from './randomCheckpoint.ts';
 
 export interface WorkloadShape {
   /** Pairs of a step. */
@@ -34,8 +34,10 @@ export interface Workload {
   readonly threads: number;
 }
 
-/** Both models of the benchmark. */
-export type ModelName = 'embedded' | 'SmolLM2-135M dimensions';
+/** The models of the benchmark. The tiny one shows that everything runs, on a device of whatever speed. */
+export type ModelName = 'tiny' | 'embedded' | 'SmolLM2-135M dimensions';
+
+const TINY: RandomDimensions = { hidden: 64, feedForward: 96, layers: 2, heads: 4, kvHeads: 2, vocabulary: 300 };
 
 const RANK = 16;
 const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj'] as const;
@@ -43,7 +45,7 @@ const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj'] as const;
 /** Writes the checkpoint, where it is not the embedded one. */
 export async function writeModel(folder: string, model: ModelName): Promise<string> {
   if (model === 'embedded') return 'embedded';
-  await writeRandomCheckpoint(folder);
+  await writeRandomCheckpoint(folder, model === 'tiny' ? TINY : SMOLLM2_135M);
   return folder;
 }
 

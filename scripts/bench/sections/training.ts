@@ -15,11 +15,12 @@ import { writeModel, writeWorkload, type ModelName, type WorkloadShape } from '.
 const WARM_UP = 2;
 
 const WORKLOADS: readonly { readonly model: ModelName; readonly shape: WorkloadShape }[] = [
+  { model: 'tiny', shape: { batch: 2, prompt: 8, completion: 8 } },
   { model: 'embedded', shape: { batch: 8, prompt: 32, completion: 48 } },
   { model: 'SmolLM2-135M dimensions', shape: { batch: 4, prompt: 128, completion: 128 } },
 ];
 
-/** One pair of the larger workload with its prompt shared. */
+/** One pair of the largest workload with its prompt shared. */
 const ONE_PAIR = 128 + 2 * 128;
 
 const SETTINGS: Readonly<Record<string, Omit<ContenderSettings, 'device'>>> = {
@@ -33,6 +34,7 @@ const SETTINGS: Readonly<Record<string, Omit<ContenderSettings, 'device'>>> = {
 export async function trainingSection(settings: BenchSettings): Promise<SectionResult[]> {
   const results: SectionResult[] = [];
   for (const { model, shape } of WORKLOADS) {
+    if (settings.model === undefined ? model === 'tiny' : !model.includes(settings.model)) continue;
     await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-bench-'));
     const checkpoint = join(folder.path, 'model');
     await mkdir(checkpoint);

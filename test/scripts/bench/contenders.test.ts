@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { REASON, softwareVulkan } from '../../node/engine/softwareVulkan.ts';
+import type { SectionResult } from '../../../scripts/bench/section.ts';
 import { ContenderProcess, type Command } from '../../../scripts/bench/contenderProcess.ts';
-import { writeRandomCheckpoint } from '../../../scripts/bench/randomCheckpoint.ts';
-import { writeWorkload } from '../../../scripts/bench/workload.ts';
+import { writeModel, writeWorkload } from '../../../scripts/bench/workload.ts';
 
 /** Debian's, the one that the benchmark runs. */
 const PYTHON = '/usr/bin/python3';
 const BENCH = resolve('scripts/bench');
 const STEPS = 4;
-
-const TINY = { hidden: 64, feedForward: 96, layers: 2, heads: 4, kvHeads: 2, vocabulary: 300 };
 
 describe('the contenders of the training benchmark', function () {
   this.timeout(300_000);
@@ -21,7 +21,7 @@ describe('the contenders of the training benchmark', function () {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-bench-'));
     const model = join(folder.path, 'model');
     await mkdir(model);
-    await writeRandomCheckpoint(model, TINY);
+    await writeModel(model, 'tiny');
     const workload = await writeWorkload(folder.path, model, { batch: 3, prompt: 24, completion: 16 }, 1);
     const ours = (settings: object): Command => ({
       program: process.execPath,
@@ -41,6 +41,26 @@ describe('the contenders of the training benchmark', function () {
       const args = [join(BENCH, 'pytorch', 'step.py'), workload, way];
       assertAgree(await lossesOf({ program: PYTHON, args }), expected);
     }
+  });
+
+  it('run on the device that is named (a software WebGPU driver, where there is one)', async function () {
+    const driver = softwareVulkan();
+    if (driver === null) {
+      this.test!.title += ` (${REASON})`;
+      this.skip();
+    }
+    const chosen = ['--model', 'tiny', '--device', 'webgpu', '--only', 'prefmesh', '--only', 'prefmesh, both'];
+    const args = [join(BENCH, 'main.ts'), 'training', ...chosen, '--runs', '1', '--json'];
+    const env = { ...process.env, ...driver.environment };
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    const { results } = JSON.parse(stdout) as { results: SectionResult[] };
+    assert.deepEqual(
+      results.map(({ rows }) => rows.map(([name]) => name)),
+      [['prefmesh', 'prefmesh, both']],
+    );
+    assert.match(results[0]!.title, /^tiny, .* on webgpu$/);
+    const agreement = Number(/agree to (\S+)\.$/.exec(results[0]!.notes[0]!)![1]);
+    assert.ok(agreement < 1e-5, results[0]!.notes[0]);
   });
 
   it('say so when one of them ends early', async () => {
