@@ -64,6 +64,7 @@ export async function exportAudit(home: string, federation: OpenedManifest, out:
     }
   }
   const log = new FederationLog(federation, identity, ledger);
-  await writeAuditFile(audit.checkpoint, log.from(0)!.checkpoint);
+  // Of just the receipts that were written: the log may have grown meanwhile.
+  await writeAuditFile(audit.checkpoint, log.checkpointOf(rounds));
   return { rounds, updates, blobs: wanted.size - missing.length, missing };
 }

@@ -61,12 +61,17 @@ export class FederationLog {
     return this.#answer(note, 0);
   }
 
+  /** The checkpoint of just the first `size` receipts, with the cosignatures that came for it. */
+  checkpointOf(size: number): string {
+    this.#readNew();
+    return this.#checkpointOf(size);
+  }
+
   #answer(checkpoint: string, size: number): LogAnswer {
     const leaves = this.#leaves.slice(0, openCheckpoint(checkpoint).size);
     return { checkpoint, proof: size === 0 ? [] : consistencyOfLeaves(leaves, size) };
   }
 
-  /** The checkpoint of the first `size` receipts, with the cosignatures that came for it. */
   #checkpointOf(size: number): string {
     const root = rootOfLeaves(this.#leaves.slice(0, size));
     const own = { federation: this.#federation.hash, size, root };

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openCheckpoint } from '../../protocol/checkpoint.ts';
+import { cosigners, openCheckpoint } from '../../protocol/checkpoint.ts';
 import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -154,7 +154,7 @@ async function verifyOne(
   }
 }
 
-/** The log's checkpoint must be of just these receipts, signed by an aggregator of the federation. */
+/** The checkpoint must be of just these receipts, signed by an aggregator, and cosigned as the federation wants it. */
 async function verifyCheckpoint(
   { checkpoint }: AuditPaths,
   federation: OpenedManifest,
@@ -177,6 +177,12 @@ async function verifyCheckpoint(
       throw new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
     }
     tally.add({ log: 1 });
+    const { participants, required } = federation.content.witnesses;
+    const cosigned = cosigners(found, participants).length;
+    // Before the first round there is nothing to repeat.
+    if (found.size > 0 && cosigned < required) {
+      throw new PrefmeshError('COSIGNATURES_MISSING', { round: found.size, found: cosigned, required });
+    }
   } catch (error) {
     if (!isPrefmeshError(error)) throw error;
     tally.fail(error, null);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cosignCheckpoint, cosigners, openCheckpoint } from '../../protocol/checkpoint.ts';
 import { merkleRoot } from '../../protocol/merkle.ts';
@@ -7,7 +7,7 @@ import { isRefusal } from '../../node/network/refusal.ts';
 import { FederationClient } from '../../node/network/federation/client.ts';
 import { Host } from '../../node/network/host.ts';
 import { FederationFixture, silent } from './federationFixture.ts';
-import { killRunning, run } from './program.ts';
+import { attempt, killRunning, run } from './program.ts';
 
 describe('witnesses of a federation', function () {
   this.timeout(240_000);
@@ -39,6 +39,11 @@ describe('witnesses of a federation', function () {
     assert.deepEqual([checkpoint.size, cosigners(checkpoint, participants).length], [2, 2]);
     const [report] = run('verify', audit);
     assert.equal(report!.ok, true);
+    const fewer = checkpoint.text.trimEnd().split('\n').slice(0, -1).join('\n');
+    writeFileSync(join(audit, 'checkpoint'), `${fewer}\n`);
+    const { status, stdout } = attempt('verify', audit, '--json');
+    const { first_failure: failure } = JSON.parse(stdout) as { first_failure: { code: string } };
+    assert.deepEqual([status, failure.code], [5, 'COSIGNATURES_MISSING']);
   });
 
   it('hold up everybody who waits for one that is away, and nobody adopts meanwhile', async () => {
