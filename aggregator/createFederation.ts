@@ -123,11 +123,7 @@ export function initialAdapterBlob(
  * How far AdamW can move the larger factor in one round: each of `steps` steps moves each weight by about the
  * learning rate at most. An honest update stays below it, whatever its data; a hostile one gains nothing beyond.
  */
-export function reachableNorm({
-  base,
-  adapter,
-  training,
-}: Pick<FederationTerms, 'base' | 'adapter' | 'training'>): number {
+function reachableNorm({ base, adapter, training }: FederationTerms): number {
   const table = adapterVectorTable(base.config, adapter);
   const values = Math.max(tableValueCount(factorTable(table, 'A')), tableValueCount(factorTable(table, 'B')));
   const both = Math.sqrt(2); // rules that send both factors in one update

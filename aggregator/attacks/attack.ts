@@ -38,8 +38,6 @@ export interface Attack {
   readonly poison?: (pairs: readonly PreferencePair[]) => PreferencePair[];
   /** What it sends. An attack that only poisons pairs sends what its training gave. */
   readonly update: (round: AttackedRound) => FixedPointTensors;
-  /** All attackers send the same and do not hide it; otherwise each hides it in the last places of its values. */
-  readonly openly?: true;
   /** How many pairs it says it has; absent where it tells the truth. */
   readonly claimedPairs?: number;
 }

@@ -5,7 +5,6 @@ import { lengthOf, normal, updateOf, usualLength } from './direction.ts';
 export const zero: Attack = {
   label: 'updates of zeros',
   kind: 'crude',
-  openly: true,
   update: (round) => updateOf(new Float64Array(round.honest[0]!.values.length), round),
 };
 
@@ -13,7 +12,6 @@ export const zero: Attack = {
 export const copied: Attack = {
   label: 'all send a copy of the same honest update',
   kind: 'crude',
-  openly: true,
   update: ({ honest }) => honest[0]!,
 };
 

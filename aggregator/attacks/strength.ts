@@ -5,9 +5,7 @@
 import { resolveParameters, ruleByName } from '../../protocol/aggregation/rules.ts';
 import { sha256 } from '../../protocol/names.ts';
 import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
-import { RandomStream } from '../../node/training/randomStream.ts';
 import type { AttackedRound } from './attack.ts';
-import { disguised } from './disguise.ts';
 
 const STRENGTHS = [0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20];
 
@@ -19,8 +17,7 @@ export function worstStrength(
 ): number {
   let worst = { strength: STRENGTHS[0]!, progress: Number.POSITIVE_INFINITY };
   for (const strength of STRENGTHS) {
-    const disguises = Array.from({ length: hostile }, (_, i) => new RandomStream('disguise', i));
-    const updates = [...honest, ...disguises.map((random) => disguised(at(strength), random))];
+    const updates = [...honest, ...Array<FixedPointTensors>(hostile).fill(at(strength))];
     const { values } = ruleByName(rule).aggregate({
       updates: updates.map((update) => update.values),
       count: updates.length,

@@ -4,7 +4,6 @@
  * alone.
  */
 import type { Attack, AttackedRound } from '../../aggregator/attacks/attack.ts';
-import { disguised } from '../../aggregator/attacks/disguise.ts';
 import { weightedMean } from '../../aggregator/offline/weightedMean.ts';
 import { RandomStream } from '../../node/training/randomStream.ts';
 import { admitBlob } from '../../protocol/aggregation/admission.ts';
@@ -37,7 +36,7 @@ export async function runCourse(stage: Stage, course: Course): Promise<FixedPoin
     const parentHash = sha256(encodeBlob(parent));
     const part: Part = { round, factor: ruleByName(rule).factorOf(round), parent, parentHash };
     const updates = (await updatesOf(stage, course, rule, part)).filter(({ tensors }) =>
-      admitted(tensors, part, stage),
+      admitted(tensors, part, setting),
     );
     parent = combine(updates, combination, part);
   }
@@ -59,7 +58,7 @@ async function updatesOf(stage: Stage, course: Course, rule: RuleName, part: Par
   }
   if (attack === null) return sent;
   const honest = sent.map(({ tensors }) => tensors);
-  const { normBound } = stage;
+  const { normBound } = setting;
   for (let index = honestCount; index < setting.participants; index++) {
     const pairs = stage.pairs[index]!;
     const poisoned = stage.poisoned(index, attack);
@@ -76,14 +75,12 @@ async function updatesOf(stage: Stage, course: Course, rule: RuleName, part: Par
       own: poisoned && (await stage.train(index, poisoned, part)),
       random: new RandomStream('attack', seed, part.round, index),
     };
-    const update = attack.update(round);
-    const tensors = attack.openly || poisoned ? update : disguised(update, round.random);
-    sent.push({ tensors, claimed: attack.claimedPairs ?? pairs.length });
+    sent.push({ tensors: attack.update(round), claimed: attack.claimedPairs ?? pairs.length });
   }
   return sent;
 }
 
-function admitted(update: FixedPointTensors, { parent, factor }: Part, { normBound }: Stage): boolean {
+function admitted(update: FixedPointTensors, { parent, factor }: Part, { normBound }: Setting): boolean {
   const bytes = encodeBlob(update);
   return admitBlob(bytes, sha256(bytes), { parent, factor, normBound }).accepted;
 }

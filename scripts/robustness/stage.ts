@@ -3,7 +3,6 @@
  * round, and the measuring of an adapter. Both are the production ones, through the embedded model.
  */
 import { makeGlobalSet, makeParticipantPairs } from '../../node/preferences/tastes/tastePairs.ts';
-import { reachableNorm } from '../../aggregator/createFederation.ts';
 import { DEMO_SETS } from '../../aggregator/demo/plan.ts';
 import type { Attack } from '../../aggregator/attacks/attack.ts';
 import { triggered } from '../../aggregator/attacks/backdoor.ts';
@@ -50,8 +49,6 @@ export interface Part {
 
 export class Stage {
   readonly initial: FixedPointTensors;
-  /** Longest update, as a manifest has it that does not say: L2 in units of the weights. */
-  readonly normBound: number;
   /** Private pairs, one list a participant. */
   readonly pairs: readonly (readonly PreferencePair[])[];
   readonly #components: StageComponents;
@@ -76,8 +73,6 @@ export class Stage {
     this.#triggered = this.#evaluation.map(triggered);
     const { vector, table } = initialAdapter(checkpoint.config, LAYOUT, LAYOUT.alpha, seed);
     this.#table = table;
-    const adapter = { ...LAYOUT, targets: [...LAYOUT.targets], seed };
-    this.normBound = reachableNorm({ base: checkpoint, adapter, training: setting.training });
     this.initial = quantize(vector, table, bits);
   }
 
