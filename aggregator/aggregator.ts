@@ -23,7 +23,7 @@ import { BlobStore } from '../node/storage/blobs.ts';
 import { DataFolder } from '../node/storage/dataFolder.ts';
 import { openIdentity } from '../node/storage/keys.ts';
 import type { Checkpoint } from '../node/model/checkpoint.ts';
-import { PrefmeshError } from '../protocol/errors.ts';
+import { PrefmeshError, isPrefmeshError } from '../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { Sha256 } from '../protocol/names.ts';
@@ -206,7 +206,11 @@ async function storeInitialAdapter(
   blobs: BlobStore,
 ): Promise<void> {
   const { initial } = content.adapter;
-  if (await blobs.has(initial)) return;
+  try {
+    return await blobs.verify(initial); // a copy that the disk has damaged goes into quarantine, and is made again
+  } catch (error) {
+    if (!isPrefmeshError(error, 'BLOB_MISSING') && !isPrefmeshError(error, 'BLOB_CORRUPT')) throw error;
+  }
   const { bytes, hash } = initialAdapterBlob(checkpoint, content.adapter, content.update.fixedPointBits);
   if (hash !== initial) throw new PrefmeshError('INITIAL_ADAPTER_MISMATCH', { hash, expected: initial });
   await blobs.put(bytes);

@@ -518,6 +518,13 @@ export const ERRORS = {
       'An adapter of a federation is, number for number, what the blob named in a receipt says. One number changed is ' +
       'another adapter, and nobody has vouched for it.',
   },
+  INVARIANT_BROKEN: {
+    exit: 5,
+    what: 'a simulated federation broke what must always hold, with the seeds {seeds}; first {problem}',
+    fix: 'run the same command with --seed {seed}, without --seeds and with --trace FILE, and report what it shows: it is a fault of this program',
+    explain:
+      'The simulator checks after every run that no acknowledged update is lost, that everybody honest holds the same adapter, and more. The same options and seed give the same run, so a fault can be looked at again.',
+  },
   VERIFICATION_FAILED: {
     exit: 5,
     what: '{where} is not what it says ({code}): {problem}',

@@ -285,6 +285,7 @@ function present(state: FederationState): ParticipantId[] {
 
 /** The participant is a member, and not silent. */
 function awake<State extends FederationState>(state: State, participant: ParticipantId): State {
+  if (state.members[participant]?.missed === 0) return state; // nothing new, so nothing to write to a disk
   return { ...state, members: { ...state.members, [participant]: { missed: 0 } } };
 }
 

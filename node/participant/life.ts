@@ -253,7 +253,9 @@ function isTransient(error: unknown): error is PrefmeshError {
   if (!isPrefmeshError(error)) return false;
   if (error.code === 'BLOB_UNAVAILABLE') return true;
   if (error.code !== 'PEER_REFUSED') return error.exitCode === 4;
-  return ['RATE_LIMITED', 'NOT_ADMITTED', 'REPLAYED', 'UNEXPECTED'].includes(String(error.details.code));
+  // A blob that is damaged or gone at the aggregator may be there again after a restart of it.
+  const passing = ['RATE_LIMITED', 'NOT_ADMITTED', 'REPLAYED', 'UNEXPECTED', 'BLOB_MISSING', 'BLOB_CORRUPT'];
+  return passing.includes(String(error.details.code));
 }
 
 function isCollecting({ phase }: RoundTerms): boolean {

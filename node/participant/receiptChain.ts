@@ -87,16 +87,13 @@ export class ReceiptChain {
   }
 
   /** The tensors of `adapter`, fetched if they are not here, or no longer whole. */
-  async tensors(signal?: AbortSignal): Promise<FixedPointTensors> {
-    const { blobs } = this.#components;
-    await this.#fetch(this.adapter, signal);
-    try {
-      return decodeBlob(await blobs.read(this.adapter));
-    } catch (error) {
-      if (!isPrefmeshError(error, 'BLOB_CORRUPT')) throw error;
-      await this.#fetch(this.adapter, signal); // the damaged file is in quarantine by now
-      return decodeBlob(await blobs.read(this.adapter));
-    }
+  tensors(signal?: AbortSignal): Promise<FixedPointTensors> {
+    return this.#tensorsOf(this.adapter, signal);
+  }
+
+  async #tensorsOf(adapter: Sha256, signal?: AbortSignal): Promise<FixedPointTensors> {
+    await this.#fetch(adapter, signal);
+    return decodeBlob(await this.#components.blobs.read(adapter));
   }
 
   /**
@@ -119,7 +116,7 @@ export class ReceiptChain {
     await this.#agreeOnLog(receipt, signal);
     const { outcome, output } = receipt.content;
     if (outcome === 'published') {
-      const tensors = decodeBlob(await blobs.read(output));
+      const tensors = await this.#tensorsOf(output, signal); // it may have been damaged since it was verified
       const adopted = await adopt(receipt.content, tensors);
       store.recordReceipt(federation.hash, receipt);
       onEvent({ event: 'adopted', round, adapter: output, folder: adopted, bytesReceived: received });
@@ -229,8 +226,15 @@ export class ReceiptChain {
     return { received, size, missing };
   }
 
+  /** Makes a blob be here and whole: one that the own disk has damaged is no fault of whoever made it, and fetched anew. */
   async #fetch(hash: Sha256, signal?: AbortSignal): Promise<number> {
-    const { client, link } = this.#components;
+    const { blobs, client, link } = this.#components;
+    try {
+      await blobs.verify(hash);
+      return 0;
+    } catch (error) {
+      if (!isPrefmeshError(error, 'BLOB_MISSING') && !isPrefmeshError(error, 'BLOB_CORRUPT')) throw error;
+    }
     const from = await link.locate(signal);
     const options = { from: [from], maxBytes: LIMITS.blobSize.value, ...(signal && { signal }) };
     return (await client.fetch(hash, options)).transferred;

@@ -68,7 +68,8 @@ export class Waiting {
   async wait(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (!this.#news) {
-      const pause = backoff(this.#attempt, LIMITS.pollFirst.value, this.#longest, this.#random);
+      const first = (this.#longest * LIMITS.pollFirst.value) / LIMITS.pollLongest.value;
+      const pause = backoff(this.#attempt, first, this.#longest, this.#random);
       const { promise: over, resolve } = Promise.withResolvers<void>();
       const wake = () => resolve();
       using _timer = this.#clock.after(pause, wake);

@@ -4,6 +4,7 @@ import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id';
 import { decodeBase58, encodeBase58 } from '../../protocol/base58.ts';
 import {
   identityFromSeed,
+  keepOwnSignatures,
   parseParticipantId,
   participantIdOf,
   publicKeyOf,
@@ -51,6 +52,25 @@ describe('identity', () => {
       changed[i]! ^= 1;
       assert.ok(!verify(me.id, bytes, changed), `byte ${i}`);
     }
+  });
+
+  it('keeps its own signatures where it is asked to, and still believes no other', () => {
+    const me = identity(5);
+    const bytes = Buffer.from('a message');
+    const before = sign(identity(6), bytes);
+    using _kept = keepOwnSignatures();
+    const signature = sign(me, bytes);
+    assert.ok(verify(me.id, bytes, signature));
+    assert.ok(verify(identity(6).id, bytes, before), 'made before');
+    assert.ok(!verify(me.id, Buffer.from('another message'), signature));
+    assert.ok(!verify(stranger.id, bytes, signature));
+    assert.ok(
+      !verify(
+        me.id,
+        bytes,
+        Uint8Array.from(signature, (byte, i) => (i === 40 ? byte ^ 1 : byte)),
+      ),
+    );
   });
 
   it('refuses the second form that a signature would have with S increased by the group order', () => {

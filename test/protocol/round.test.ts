@@ -356,6 +356,9 @@ describe('a federation', () => {
     publish(run, NOW + 2, [ann, ben, cid]);
     assert.deepEqual(cohortOf(run.state), [ann, ben, cid]);
     run.after({ type: 'present', at: NOW + 3, participant: dan });
+    const { state } = run;
+    run.after({ type: 'present', at: NOW + 3, participant: dan });
+    assert.equal(run.state, state, 'who is heard of again is no change, which would be written to a disk');
     publish(run, NOW + 4, [ann, ben, cid]);
     assert.deepEqual(cohortOf(run.state), ids);
   });
