@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   federation: async () => (await import('./aggregator/commands/federation.ts')).federationCommand(),
   aggregate: async () => (await import('./aggregator/commands/aggregate.ts')).aggregateCommand(),
   aggregator: async () => (await import('./aggregator/commands/aggregator.ts')).aggregatorCommand(),
+  simulate: async () => (await import('./aggregator/commands/simulate.ts')).simulateCommand(),
   verify: async () => (await import('./node/commands/verify.ts')).verifyCommand(),
   node: async () => (await import('./node/commands/node.ts')).nodeCommand(),
   relay: async () => (await import('./node/commands/relay.ts')).relayCommand(),

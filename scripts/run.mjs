@@ -19,6 +19,8 @@ const TARGETS = {
   study: ['scripts/study/main.ts'],
   torture: ['scripts/torture/main.ts'],
   fuzz: ['scripts/fuzz.ts'],
+  // further arguments win over these
+  seeds: ['scripts/prefmesh.js', ...'simulate --fuzz --rounds 1 --seeds 10000 --jobs 2'.split(' ')],
   bench: ['scripts/bench/main.ts'],
   // `bench --base …`: of bases in 4 bits
   benchBase: ['scripts/bench/fourBitBase.ts'],

@@ -66,6 +66,6 @@ export class BlobTransfer {
       return services.blob(hash, process.id);
     };
     const size = (bytes: Uint8Array): number => Math.ceil(bytes.length * inflation);
-    return network.request(process, peer, `blob ${hash}`, serve, signal ? { signal, size } : { size });
+    return network.request(process, peer, `blob ${hash}`, serve, { size, wait: Infinity, ...(signal && { signal }) });
   }
 }

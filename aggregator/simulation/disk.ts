@@ -52,6 +52,7 @@ export class SimulatedDisk {
   syncs = true;
   readonly #blobs = new Map<Sha256, StoredBlob>();
   readonly #databases = new Map<string, StoredDatabase>();
+  readonly #lost: Database[] = [];
 
   /** The database of a name as a process sees it, made when it is first opened. */
   database(name: string, migrations: readonly Migration[], process: SimulatedProcess): Sql {
@@ -66,6 +67,12 @@ export class SimulatedDisk {
   /** The blobs as a process sees them. */
   blobs(process: SimulatedProcess): Blobs {
     return new ProcessBlobs(this.#blobs, this, process);
+  }
+
+  /** A database looked at from outside; undefined where nobody has made it. */
+  look(name: string): Sql | undefined {
+    const stored = this.#databases.get(name);
+    return stored && new ProcessDatabase(stored, this, { effect: () => undefined });
   }
 
   /** What lies there, looked at from outside. */
@@ -83,16 +90,16 @@ export class SimulatedDisk {
     for (const stored of this.#databases.values()) {
       if (stored.journal.length === 0) continue;
       const kept = stored.journal.slice(0, Math.floor(random.uniform() * stored.journal.length));
-      stored.open.close();
+      this.#lost.push(stored.open); // a transaction that the crash cut may still have to be rolled back
       stored.open = Database.inMemory(stored.migrations);
       for (const { sql, values } of kept.flat()) stored.open.run(sql, ...values);
       stored.journal = kept;
     }
   }
 
-  /** Flips one bit of a stored blob, if there is any. */
-  decay(random: RandomStream): Sha256 | undefined {
-    const hashes = [...this.#blobs.keys()];
+  /** Flips one bit of a stored blob, if there is any that is not to be spared. */
+  decay(random: RandomStream, spared?: ReadonlySet<Sha256>): Sha256 | undefined {
+    const hashes = [...this.#blobs.keys()].filter((hash) => !spared?.has(hash));
     const hash = hashes[Math.floor(random.uniform() * hashes.length)];
     if (hash === undefined) return undefined;
     const stored = this.#blobs.get(hash)!;
@@ -104,16 +111,17 @@ export class SimulatedDisk {
 
   close(): void {
     for (const { open } of this.#databases.values()) open.close();
+    for (const open of this.#lost) open.close();
   }
 }
 
 class ProcessDatabase implements Sql {
   readonly #stored: StoredDatabase;
   readonly #disk: SimulatedDisk;
-  readonly #process: SimulatedProcess;
+  readonly #process: Pick<SimulatedProcess, 'effect'>;
   #transaction: Write[] | undefined;
 
-  constructor(stored: StoredDatabase, disk: SimulatedDisk, process: SimulatedProcess) {
+  constructor(stored: StoredDatabase, disk: SimulatedDisk, process: Pick<SimulatedProcess, 'effect'>) {
     this.#stored = stored;
     this.#disk = disk;
     this.#process = process;

@@ -66,10 +66,12 @@ export class Machine {
   /** Kills the process, and starts another after the downtime. */
   crash(): void {
     if (this.#process === undefined) return;
+    const { mourners } = this.#process;
     this.#process.alive = false;
     this.#process = undefined;
     this.disk.losePower(this.#components.random);
     this.#components.onCrash();
+    for (const mourn of mourners) mourn();
     this.schedule.after(this.downtime(), () => this.start());
   }
 
@@ -82,13 +84,19 @@ export class Machine {
 export class SimulatedProcess {
   alive = true;
   readonly machine: Machine;
+  /** Told when it dies: whoever waits for an answer of it sees the connection cut. */
+  readonly mourners = new Set<() => void>();
   readonly clock: Clock;
 
   constructor(machine: Machine) {
     this.machine = machine;
     const { schedule } = machine;
     const ifAlive = (run: () => void) => () => {
-      if (this.alive) run();
+      try {
+        if (this.alive) run();
+      } catch (error) {
+        if (!(error instanceof Crashed)) throw error;
+      }
     };
     this.clock = {
       now: () => Math.floor(schedule.now + machine.skew),
@@ -113,4 +121,9 @@ export class SimulatedProcess {
     this.clock.after(wait, resolve);
     return promise;
   }
+}
+
+/** 16 bytes in hexadecimal. */
+export function nonce(random: RandomStream): string {
+  return Array.from({ length: 4 }, () => random.bits().toString(16).padStart(8, '0')).join('');
 }

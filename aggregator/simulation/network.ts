@@ -38,6 +38,12 @@ export interface Weather {
   readonly aggregatorBandwidth: number;
 }
 
+export interface RequestOptions<Reply> {
+  readonly signal?: AbortSignal;
+  readonly size?: (reply: Reply) => number;
+  readonly wait?: number;
+}
+
 interface Attached {
   readonly process: SimulatedProcess;
   readonly services: Services;
@@ -65,6 +71,11 @@ export class SimulatedNetwork {
   readonly #schedule: Schedule;
   readonly #random: RandomStream;
   readonly #weather: Weather;
+  /** Who answers in another's place, to whom: an aggregator that tells two stories has two of it. */
+  readonly #doubles = new Map<
+    ParticipantId,
+    { readonly for: ParticipantId; readonly to: ReadonlySet<ParticipantId> }
+  >();
   /** Who has the aggregator's bandwidth: it and the witnesses. */
   readonly #fast: ReadonlySet<ParticipantId>;
 
@@ -89,6 +100,11 @@ export class SimulatedNetwork {
     this.#cut.clear();
   }
 
+  /** Lets `double` answer whoever of `to` asks for `id`. */
+  divert(id: ParticipantId, double: ParticipantId, to: ReadonlySet<ParticipantId>): void {
+    this.#doubles.set(double, { for: id, to });
+  }
+
   reaches(from: ParticipantId, to: ParticipantId): boolean {
     return this.#attached.get(to)?.process.alive === true && this.#cut.has(from) === this.#cut.has(to);
   }
@@ -98,6 +114,7 @@ export class SimulatedNetwork {
     for (const [id, { process, services }] of this.#attached) {
       const { hear } = services;
       if (id === from.id || hear === undefined || !this.reaches(from.id, id)) continue;
+      if (this.#doubles.size > 0 && !this.#heard(from.id, id)) continue;
       this.bytes += envelope.length;
       if (this.#random.uniform() < this.#weather.loss) continue;
       this.#schedule.after(this.#delay() + this.#delay(), () => {
@@ -110,6 +127,7 @@ export class SimulatedNetwork {
    * Sends a request and brings back the reply.
    *
    * @param size bytes of the reply
+   * @param wait how long an answer is waited for, in ms
    * @throws PEER_UNREACHABLE, STREAM_CUT, PEER_SILENT; PEER_REFUSED with the code that the other side threw
    */
   request<Reply>(
@@ -117,25 +135,30 @@ export class SimulatedNetwork {
     to: ParticipantId,
     what: string,
     serve: (services: Services, signal: AbortSignal) => Promise<Reply> | Reply,
-    {
-      signal,
-      size = () => REPLY_BYTES,
-    }: { readonly signal?: AbortSignal; readonly size?: (reply: Reply) => number } = {},
+    { signal, size = () => REPLY_BYTES, wait = LIMITS.replyWait.value }: RequestOptions<Reply> = {},
   ): Promise<Reply> {
     const outcome = Promise.withResolvers<Reply>();
     const settle = (run: () => void): void => {
+      silence[Symbol.dispose]();
       signal?.removeEventListener('abort', abort);
       if (from.alive) run();
     };
     const abort = (): void => settle(() => outcome.reject(signal?.reason));
-    const fail = (wait: number, error: PrefmeshError): void =>
-      void this.#schedule.after(wait, () => settle(() => outcome.reject(error)));
-    const lost = (): void => {
-      if (this.#random.uniform() < SILENT_SHARE) {
-        const wait = LIMITS.replyWait.value;
-        fail(wait, new PrefmeshError('PEER_SILENT', { peer: to, wait, request: what }));
-      } else fail(CUT_AFTER, new PrefmeshError('STREAM_CUT', { peer: to, request: what }));
+    const fail = (after: number, error: PrefmeshError): void =>
+      void this.#schedule.after(after, () => settle(() => outcome.reject(error)));
+    const silent = (): void => {
+      const { value } = LIMITS.replyWait;
+      outcome.reject(new PrefmeshError('PEER_SILENT', { peer: to, wait: value, request: what }));
     };
+    const silence = this.#schedule.after(wait, () => settle(silent));
+    const cut = (): void => fail(CUT_AFTER, new PrefmeshError('STREAM_CUT', { peer: to, request: what }));
+    const lost = (): void => {
+      if (this.#random.uniform() >= SILENT_SHARE) return cut();
+      this.#schedule.after(LIMITS.replyWait.value, () => settle(silent));
+    };
+    for (const [double, diverted] of this.#doubles) {
+      if (diverted.for === to && diverted.to.has(from.id)) to = double;
+    }
     signal?.addEventListener('abort', abort, { once: true });
     if (signal?.aborted) abort();
     from.effect();
@@ -153,12 +176,16 @@ export class SimulatedNetwork {
       const target = this.#attached.get(to);
       if (target === undefined || !this.reaches(from.id, to)) return refuse(new Crashed());
       const answered = new AbortController();
+      const { mourners } = target.process;
+      const died = (): void => refuse(new Crashed());
+      mourners.add(died);
       Promise.resolve()
         .then(() => serve(target.services, answered.signal))
         .then(
           (reply) => (target.process.alive ? answer(reply) : refuse(new Crashed())),
           (error: unknown) => refuse(error),
-        );
+        )
+        .finally(() => mourners.delete(died));
     };
     const answer = (reply: Reply): void => {
       const length = size(reply);
@@ -169,8 +196,7 @@ export class SimulatedNetwork {
       );
     };
     const refuse = (error: unknown): void => {
-      if (error instanceof Crashed)
-        return fail(CUT_AFTER, new PrefmeshError('STREAM_CUT', { peer: to, request: what }));
+      if (error instanceof Crashed) return cut();
       if (!isPrefmeshError(error)) return settle(() => outcome.reject(error));
       this.bytes += REPLY_BYTES;
       fail(this.#delay(), refused(to, what, refusalOf(error)));
@@ -181,6 +207,15 @@ export class SimulatedNetwork {
       this.#schedule.after(this.#delay() * LATE_FACTOR, () => run(nobody, nobody));
     }
     return outcome.promise;
+  }
+
+  /** Whether one who has a double, or is one, is heard by another. */
+  #heard(from: ParticipantId, to: ParticipantId): boolean {
+    for (const [double, diverted] of this.#doubles) {
+      if (double === from) return diverted.to.has(to);
+      if (diverted.for === from) return !diverted.to.has(to);
+    }
+    return true;
   }
 
   #delay(): number {

@@ -9,7 +9,7 @@ export interface SimulationOptions {
   readonly rule: RuleName;
   /** Fewest updates that close a round. */
   readonly quorum: number;
-  /** Members who repeat every round and cosign; half of them are waited for. */
+  /** Members who repeat every round and cosign; a majority of them is waited for. */
   readonly witnesses: number;
 
   /** Chance that a participant goes away in a round, before or while it sends. */
@@ -40,6 +40,8 @@ export interface SimulationOptions {
   /** Median training time of a round, and how long the round waits for answers, in ms. */
   readonly trainingTime: number;
   readonly roundTime: number;
+  /** How long the first round waits for others once its quorum is there, in ms. */
+  readonly joinTime: number;
 }
 
 export const DEFAULTS: Omit<SimulationOptions, 'quorum' | 'roundTime'> = {
@@ -62,20 +64,23 @@ export const DEFAULTS: Omit<SimulationOptions, 'quorum' | 'roundTime'> = {
   bandwidth: 2_500_000,
   aggregatorBandwidth: 125_000_000,
   trainingTime: 120_000,
+  joinTime: 30_000,
 };
 
 /** The options with their defaults, of which some follow from others. */
 export function withDefaults(given: Partial<SimulationOptions>): SimulationOptions {
   const stated = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const options = { ...DEFAULTS, ...stated } as SimulationOptions;
-  const { participants, updateBytes, bandwidth, aggregatorBandwidth, trainingTime } = options;
+  const { participants, updateBytes, bandwidth, aggregatorBandwidth, trainingTime, latency } = options;
   // All updates have to pass the aggregator's link, once more for each witness, and the adapter of both factors comes back.
   const passing = participants * updateBytes * (3 + options.witnesses);
   const transfers = (1000 * passing) / aggregatorBandwidth + (1000 * 3 * updateBytes) / bandwidth;
+  // A witness fetches them one after the other, and nobody trains for the next round before it has.
+  const witnessing = options.witnesses === 0 ? 0 : 4 * participants * latency;
   return {
     ...options,
     quorum: given.quorum ?? Math.min(participants, Math.max(3, Math.ceil(participants / 2))),
-    roundTime: given.roundTime ?? Math.ceil(2 * trainingTime + 2 * transfers + 60_000),
+    roundTime: given.roundTime ?? Math.ceil(2 * trainingTime + 2 * transfers + witnessing + 60_000),
     witnesses: Math.min(options.witnesses, participants),
   };
 }

@@ -7,11 +7,11 @@ import type { Services, SimulatedNetwork } from './network.ts';
 
 type Remote = Pick<AggregatorLinkComponents, 'host' | 'client' | 'providers'>;
 
-/** @param onSend told every envelope that leaves */
+/** @param onSend told every envelope that leaves, and for whom */
 export function remoteAggregator(
   process: SimulatedProcess,
   network: SimulatedNetwork,
-  onSend: (envelope: Uint8Array) => void,
+  onSend: (envelope: Uint8Array, to: ParticipantId) => void,
 ): Remote {
   const reached = new Set<ParticipantId>();
   const to = (address: string): ParticipantId => address.slice(address.lastIndexOf('/') + 1) as ParticipantId;
@@ -30,7 +30,7 @@ export function remoteAggregator(
     },
     client: {
       request: (aggregator, envelope, options) => {
-        onSend(envelope);
+        onSend(envelope, to(aggregator));
         const serve = (services: Services, signal: AbortSignal) =>
           offered(services.message)(envelope, process.id, signal);
         const size = (reply: Uint8Array) => reply.length;
@@ -64,7 +64,6 @@ export function remoteAggregator(
 }
 
 function offered<Service>(service: Service | undefined): Service {
-  if (service === undefined)
-    throw new PrefmeshError('PROTOCOL_UNSUPPORTED', { peer: 'the peer', protocol: 'it' } as never);
+  if (service === undefined) throw new PrefmeshError('PROTOCOL_UNSUPPORTED', { peer: 'a participant' });
   return service;
 }

@@ -5,10 +5,19 @@
 import { MessageHeaders } from '../../node/participant/messageHeaders.ts';
 import { RandomStream } from '../../node/training/randomStream.ts';
 import { aggregateRound } from '../../protocol/aggregation/aggregate.ts';
+import { decode } from '../../protocol/codec.ts';
+import { decodeEnvelope, envelopeHash } from '../../protocol/envelope.ts';
 import { isPrefmeshError } from '../../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../../protocol/identity.ts';
+import type { Sha256 } from '../../protocol/names.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { sha256 } from '../../protocol/names.ts';
+import { MESSAGES } from '../../protocol/messages.ts';
+import { sealMessage } from '../../protocol/opening.ts';
+import { openReceipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import { initialState } from '../../protocol/roundState.ts';
-import { decodeBlob } from '../../protocol/tensorBlob.ts';
+import { decodeBlob, encodeBlob } from '../../protocol/tensorBlob.ts';
 import type { Blobs } from '../../node/storage/blobs.ts';
 import type { AggregatorEvent } from '../events.ts';
 import { Ledger, LEDGER_MIGRATIONS } from '../ledger.ts';
@@ -18,17 +27,22 @@ import { Requests } from '../requests.ts';
 import type { AggregatedBlobs } from '../aggregation.ts';
 import { LostUpdate, Rounds, type AggregateEffect } from '../rounds.ts';
 import { UpdateIntake } from '../updateIntake.ts';
+import type { AggregatorAttack } from './attackers.ts';
 import { BlobTransfer } from './blobTransfer.ts';
+import { identityOf } from './cast.ts';
 import type { WorldEvent } from './history.ts';
 import { INITIAL_BLOB } from './learning.ts';
-import { Crashed, Machine, type SimulatedProcess } from './machine.ts';
-import { nonce } from './simulatedParticipant.ts';
+import { Crashed, Machine, nonce, type SimulatedProcess } from './machine.ts';
 import type { World } from './world.ts';
 
 export interface SimulatedAggregatorOptions {
   readonly identity: Identity;
   readonly name: string;
   readonly skew: number;
+  /** How it lies, if it does. */
+  readonly attack?: AggregatorAttack | undefined;
+  /** The machine's own name on the network, where that is not the key's: the second of one key. */
+  readonly machine?: ParticipantId | undefined;
 }
 
 /** Milliseconds that it takes to aggregate one update, and to measure an adapter. */
@@ -39,24 +53,56 @@ export class SimulatedAggregator {
   readonly id: ParticipantId;
   readonly machine: Machine;
   finished = false;
+  /** Adapters that lie nowhere else before anybody has fetched them. */
+  readonly adapters: Set<Sha256>;
   /** Why it stopped, if it stopped before the end. */
   stopped: string | null = null;
   readonly #world: World;
   readonly #options: SimulatedAggregatorOptions;
 
   constructor(world: World, options: SimulatedAggregatorOptions) {
-    const { identity, name, skew } = options;
+    const { identity, name, skew, machine = identity.id } = options;
     this.#world = world;
     this.#options = options;
     this.id = identity.id;
+    this.adapters = new Set([world.federation.content.adapter.initial]);
     this.machine = new Machine({
-      id: identity.id,
+      id: machine,
       schedule: world.schedule,
       random: new RandomStream('simulation', world.seed, name, 'machine'),
       skew,
       program: (process) => this.#run(process),
       onCrash: () => this.#tell({ event: 'crash' }),
     });
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** What lies on its disk, looked at from outside. */
+  ledger(): Ledger {
+    const { federation } = this.#world;
+    const database = this.machine.disk.look('aggregator')!;
+    return Ledger.over(database, federation, () => initialState(federation.content, this.#world.schedule.now));
+  }
+
+  /** The receipts on its disk, in order. */
+  receipts(): OpenedReceipt[] {
+    const ledger = this.ledger();
+    const receipts: OpenedReceipt[] = [];
+    for (let round = 1; ; round++) {
+      const found = ledger.receipt(round);
+      if (found === undefined) return receipts;
+      receipts.push(openReceipt(found.envelope));
+    }
+  }
+
+  /** Whether an accepted update is on its disk. */
+  hasUpdate(round: number, sender: ParticipantId, blob: Sha256): boolean {
+    const { state } = this.ledger();
+    const accepted = state.round === round && 'accepted' in state ? state.accepted : [];
+    return accepted.some((update) => update.sender === sender && update.blob === blob);
   }
 
   #run(process: SimulatedProcess): void {
@@ -73,7 +119,7 @@ export class SimulatedAggregator {
   }
 
   async #serve(process: SimulatedProcess): Promise<void> {
-    const { federation, network, seed, inflation, learning, archive } = this.#world;
+    const { federation, network, seed, inflation, learning } = this.#world;
     const { identity, name } = this.#options;
     const { clock } = process;
     const manifest = federation.content;
@@ -82,7 +128,7 @@ export class SimulatedAggregator {
     const database = disk.database('aggregator', LEDGER_MIGRATIONS, process);
     const ledger = Ledger.over(database, federation, () => initialState(manifest, clock.now()));
     const blobs = disk.blobs(process);
-    if (!(await blobs.has(manifest.adapter.initial))) archive.set(await blobs.put(INITIAL_BLOB), INITIAL_BLOB);
+    if (!(await blobs.has(manifest.adapter.initial))) await blobs.put(INITIAL_BLOB);
     const headers = new MessageHeaders(federation.hash, clock.now, () => nonce(random));
     const client = new BlobTransfer({ process, network, blobs, random, inflation });
     const intake = new UpdateIntake({ manifest, blobs, client });
@@ -119,7 +165,8 @@ export class SimulatedAggregator {
     });
     const log = new FederationLog(federation, identity, ledger);
     network.attach(process, {
-      message: (envelope, from, signal) => requests.answer(envelope, from, signal),
+      message: async (envelope, from, signal) =>
+        this.#leftOut(envelope, headers) ?? (await requests.answer(envelope, from, signal)),
       evidence: (round) => evidenceOf(ledger, round),
       log: (size) => log.from(size),
       cosign: (checkpoint) => log.cosign(checkpoint),
@@ -143,13 +190,33 @@ export class SimulatedAggregator {
     const { rule, factor, blobs: hashes } = effect;
     const parent = decodeBlob(await blobs.read(effect.parent));
     const { parameters } = content.aggregation;
-    const { blob } = aggregateRound({ rule, parameters, factor, parent, blobs: hashes, updates });
+    const right = aggregateRound({ rule, parameters, factor, parent, blobs: hashes, updates });
+    const blob = this.#options.attack === 'wrong-sum' ? spoiled(right.blob) : right.blob;
+    this.#world.archive.set(sha256(blob), blob);
+    this.adapters.add(sha256(blob));
     const hash = await blobs.put(blob);
-    this.#world.archive.set(hash, blob);
     return { candidate: hash, optimizerState: null };
+  }
+
+  /** One who leaves an update out acknowledges it all the same: the first of the cohort is always the one. */
+  #leftOut(envelope: Uint8Array, headers: MessageHeaders): Uint8Array | undefined {
+    const { attack, identity } = this.#options;
+    if (attack !== 'left-out') return undefined;
+    const { type, sender, payload } = decodeEnvelope(envelope, LIMITS.message.value);
+    if (type !== 'update' || sender !== identityOf('participant', 0).id) return undefined;
+    const { round } = decode(payload, MESSAGES.update, { what: 'update', maxBytes: LIMITS.message.value });
+    const request = envelopeHash(decodeEnvelope(envelope, LIMITS.message.value));
+    const header = { ...headers.next(round), recipient: sender, request };
+    return sealMessage(identity, 'acknowledgement', { ...header, verdict: 'accepted', code: null }).bytes;
   }
 
   #tell(what: AggregatorEvent | WorldEvent): void {
     this.#world.tell(this.#options.name, what);
   }
+}
+
+/** Another adapter, as good as the right one to look at. */
+function spoiled(blob: Uint8Array): Uint8Array {
+  const adapter = decodeBlob(blob);
+  return encodeBlob({ ...adapter, values: adapter.values.map((value, i) => (i === 0 ? value + 1 : value)) });
 }

@@ -21,7 +21,9 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { MESSAGES } from '../../protocol/messages.ts';
 import { sha256 } from '../../protocol/names.ts';
 import type { Sha256 } from '../../protocol/names.ts';
-import { encodeBlob } from '../../protocol/tensorBlob.ts';
+import { sealMessage } from '../../protocol/opening.ts';
+import { decodeBlob, encodeBlob } from '../../protocol/tensorBlob.ts';
+import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
 import { norm } from '../../protocol/update.ts';
 import { adopt, inUse } from './adapterFolder.ts';
 import type { Attacker } from './attackers.ts';
@@ -29,7 +31,7 @@ import { BlobTransfer } from './blobTransfer.ts';
 import { PAIRS } from './cast.ts';
 import type { WorldEvent } from './history.ts';
 import { TABLE } from './learning.ts';
-import { Crashed, Machine, type SimulatedProcess } from './machine.ts';
+import { Crashed, Machine, nonce, type SimulatedProcess } from './machine.ts';
 import { remoteAggregator } from './remoteAggregator.ts';
 import type { World } from './world.ts';
 
@@ -57,6 +59,12 @@ export class SimulatedParticipant {
   stopped: string | null = null;
   readonly #world: World;
   readonly #speed: number;
+  get name(): string {
+    return this.options.name;
+  }
+
+  /** Whether it keeps to nothing. */
+  readonly hostile: boolean;
   /** The last round in which it went away. */
   #dropped = 0;
 
@@ -64,6 +72,7 @@ export class SimulatedParticipant {
     const { identity, name, skew } = options;
     this.#world = world;
     this.options = options;
+    this.hostile = options.attacker !== undefined;
     this.id = identity.id;
     const random = new RandomStream('simulation', world.seed, name, 'machine');
     this.#speed = FASTEST + (SLOWEST - FASTEST) * random.uniform();
@@ -104,7 +113,9 @@ export class SimulatedParticipant {
     this.#load(process);
     const membership = this.#join(store, process);
     const link = new AggregatorLink({
-      ...remoteAggregator(process, network, (envelope) => this.#leaves(envelope, store)),
+      ...remoteAggregator(process, network, (envelope, to) =>
+        this.#leaves(envelope, { to, store, process, blobs, random }),
+      ),
       federation,
       identity,
       clock,
@@ -130,7 +141,10 @@ export class SimulatedParticipant {
       onEvent,
     });
     network.attach(process, {
-      blob: async (hash) => attacker?.serve?.(hash) ?? blobs.read(hash),
+      blob: async (hash) => {
+        const bytes = await blobs.read(hash);
+        return attacker?.serve?.(hash, bytes) ?? bytes;
+      },
       hear: (envelope) => hear(envelope, link, waiting),
     });
     attacker?.mischief?.({ process, world: this.#world, random, identity });
@@ -187,10 +201,12 @@ export class SimulatedParticipant {
     }
     await pause(process.clock, time, signal);
     const honest = learning.update(name, round, factor, parent);
-    const update = attacker?.update?.(honest, { round, factor, parent, world: this.#world }) ?? honest;
+    const others = (): FixedPointTensors[] =>
+      this.#world.honest.map((other) => learning.update(other, round, factor, parent));
+    const update = attacker?.update?.(honest, { others, random }) ?? honest;
     const bytes = encodeBlob(update);
+    archive.set(sha256(bytes), bytes);
     const blob = await blobs.put(bytes);
-    archive.set(blob, bytes);
     onEvent({
       event: 'trained',
       round,
@@ -213,15 +229,29 @@ export class SimulatedParticipant {
     });
   }
 
-  /** Notes that an update message leaves, and whether it is on record here. */
-  #leaves(envelope: Uint8Array, store: ParticipantStore): void {
+  /** Notes that an update message leaves, and whether it is on record here. One who cheats sends another after it. */
+  #leaves(envelope: Uint8Array, { to, store, process, blobs, random }: Leaving): void {
     const { type, payload } = decodeEnvelope(envelope, LIMITS.message.value);
     if (type !== 'update') return;
-    const { round, blob } = decode(payload, MESSAGES.update, { what: 'update', maxBytes: LIMITS.message.value });
-    const { hash: federation } = this.#world.federation;
-    const known = store.update(federation, round)?.blob === blob;
-    const recorded = known && store.offers(federation, round).includes(hashOf(envelope));
+    const offer = decode(payload, MESSAGES.update, { what: 'update', maxBytes: LIMITS.message.value });
+    const { round, blob } = offer;
+    const { federation, network, archive } = this.#world;
+    const known = store.update(federation.hash, round)?.blob === blob;
+    const recorded = known && store.offers(federation.hash, round).includes(hashOf(envelope));
     this.#tell({ event: 'offer-left', round, blob, recorded });
+    if (this.options.attacker?.doubles !== true) return;
+    const cheat = async (): Promise<void> => {
+      const own = decodeBlob(await blobs.read(blob));
+      const bytes = encodeBlob({ ...own, values: own.values.map((value) => -value) });
+      archive.set(sha256(bytes), bytes);
+      const other = await blobs.put(bytes);
+      const changed = { ...offer, blob: other, sequence: offer.sequence + 1, nonce: nonce(random) };
+      const second = sealMessage(this.options.identity, 'update', changed).bytes;
+      await network.request(process, to, 'message', ({ message }, stop) => message?.(second, this.id, stop));
+    };
+    cheat().catch((error: unknown) => {
+      if (!(error instanceof Crashed) && !isPrefmeshError(error)) this.#world.onFault(error);
+    });
   }
 
   #load(process: SimulatedProcess): void {
@@ -232,6 +262,14 @@ export class SimulatedParticipant {
   #tell(what: ParticipantEvent | WorldEvent): void {
     this.#world.tell(this.options.name, what);
   }
+}
+
+interface Leaving {
+  readonly to: ParticipantId;
+  readonly store: ParticipantStore;
+  readonly process: SimulatedProcess;
+  readonly blobs: Blobs;
+  readonly random: RandomStream;
 }
 
 interface Training {
@@ -253,9 +291,4 @@ function hear(envelope: Uint8Array, link: AggregatorLink, waiting: Waiting): voi
 
 function hashOf(envelope: Uint8Array): Sha256 {
   return envelopeHash(decodeEnvelope(envelope, LIMITS.message.value));
-}
-
-/** 16 bytes in hexadecimal. */
-export function nonce(random: RandomStream): string {
-  return Array.from({ length: 4 }, () => random.bits().toString(16).padStart(8, '0')).join('');
 }

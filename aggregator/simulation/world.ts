@@ -18,6 +18,8 @@ export interface World {
   readonly inflation: number;
   /** Median time that training takes, in ms. */
   readonly trainingTime: number;
+  /** Names of those who keep to the protocol. */
+  readonly honest: readonly string[];
   /** Every blob that anybody made: what an auditor who kept everything would hold. */
   readonly archive: Map<Sha256, Uint8Array>;
   /** Notes what happens to somebody. */
