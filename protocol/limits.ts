@@ -138,7 +138,11 @@ export const LIMITS = {
     unit: 'count',
     why: 'every participant of the largest federation, and some of the DHT',
   },
-  pendingConnections: { value: 64, unit: 'count', why: 'inbound connections that have not shown who they are yet' },
+  pendingConnections: {
+    value: 1024,
+    unit: 'count',
+    why: 'inbound connections that have not shown who they are yet: dialers that stay silent hold a place each for dialWait, and honest ones must find another',
+  },
   connectionsPerHost: {
     value: 50,
     unit: 'count',

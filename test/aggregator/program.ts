@@ -60,6 +60,10 @@ export class Program<Event extends { readonly event: string }> {
     );
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   get stderr(): string {
     return this.#stderr;
   }
