@@ -5,35 +5,36 @@
  * (P and C are the most tokens of a prompt and of an answer), L layers, hidden width h, feed-forward width f, query
  * width q = heads · headDim, key width k = kvHeads · headDim, vocabulary V:
  *
- *   linear  = 4 N (3f + 4h + 4q + 4k)                    what a layer's projections and norms keep for the backward pass
+ *   linear  = 4 N (2f + 4h + 3q + 2k)                    what a layer's projections and norms keep for the backward pass
  *   scores  = 4 pairs · heads · (P² + 2C (P + C))        a layer's attention probabilities
  *   kept    = (L − 1) · linear + L · scores              of the whole forward pass,
  *             or 4 N h L + linear                        with activation checkpointing
  *   working = 6 · scores                                 copies of the scores while one layer's gradient is computed
- *   logits  = 4 V · min(chunk, 2 pairs · C) · 2          or · 3 where there is more than one chunk
+ *   logits  = 4 min(V, block) · min(chunk, 2 pairs · C) · 2 + 4 V h   of one block, and the head cut in blocks
  *   peak    = program + L · graph + weights + kept + working + logits
  *
  * `weights` is what the files hold (they are mapped, not copied). A 4-bit base takes 4.5 bits (NF4) or 5 bits (int4) a
- * weight of the projections, and three tenths of their float32 size again, for those that are unpacked at a time.
+ * weight of the projections, and four tenths of their float32 size again, for those that are unpacked at a time.
  *
  * The constants are fitted to the processor by `scripts/bench/peakMemory.ts`; `test/node/training/memory.test.ts` holds
  * the formula against what that measured, and states its error.
  */
+import { HEAD_BLOCK } from '../engine/composites/tokenLogProbs.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { projectionShape, TARGET_MODULES } from '../model/projections.ts';
 import type { QuantizationScheme } from '../model/quantization/scheme.ts';
 
 /** Node, the runtime and its threads. */
-const PROGRAM = 240 * 2 ** 20;
+const PROGRAM = 210 * 2 ** 20;
 
 /** A layer's nodes, forward and backward, as the runtime holds them. */
-const GRAPH_OF_LAYER = 2 * 2 ** 20;
+const GRAPH_OF_LAYER = 4 * 2 ** 20;
 
 /** Largest error of the estimates below, as a share, over the measured cases. */
 export const MEMORY_ERROR = 0.1;
 
 const BITS_PER_WEIGHT: Readonly<Record<QuantizationScheme, number>> = { nf4: 4.5, int4: 5 };
-const UNPACKED_AT_A_TIME = 0.3;
+const UNPACKED_AT_A_TIME = 0.4;
 
 /** What is trained on at once. */
 export interface TrainingExtents {
@@ -61,12 +62,12 @@ export function trainingMemory(config: ModelConfig, weightBytes: number, extents
   const { pairs, prompt, completion, activationCheckpointing, headChunk } = extents;
   const { layers, hiddenSize: h, intermediateSize: f, heads, kvHeads, headDim, vocabSize } = config;
   const tokens = pairs * (prompt + 2 * completion);
-  const linear = 4 * tokens * (3 * f + 4 * h + 4 * heads * headDim + 4 * kvHeads * headDim);
+  const linear = 4 * tokens * (2 * f + 4 * h + 3 * heads * headDim + 2 * kvHeads * headDim);
   const scores = 4 * pairs * heads * (prompt ** 2 + 2 * completion * (prompt + completion));
   const kept = activationCheckpointing ? 4 * tokens * h * layers + linear : (layers - 1) * linear + layers * scores;
   const activations = kept + 6 * scores;
   const scored = 2 * pairs * completion;
-  const logits = 4 * vocabSize * Math.min(headChunk, scored) * (scored > headChunk ? 3 : 2);
+  const logits = 8 * Math.min(vocabSize, HEAD_BLOCK) * Math.min(headChunk, scored) + 4 * vocabSize * h;
   const weights = heldWeights(config, weightBytes, extents.base);
   const peak = PROGRAM + layers * GRAPH_OF_LAYER + weights + activations + logits;
   return { weights, activations, logits, peak };

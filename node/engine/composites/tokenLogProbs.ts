@@ -26,7 +26,7 @@ export interface TokenLogProbsAttributes {
 }
 
 /** A packed block of this many rows and its logits for a thousand positions stay within a processor's caches. */
-const BLOCK = 4096;
+export const HEAD_BLOCK = 4096;
 
 const TOKEN_LOG_PROBS: Composite<TokenLogProbsAttributes> = {
   kind: 'composite',
@@ -92,7 +92,7 @@ interface Pass {
 }
 
 function passes(hidden: Value, head: Value, targets: Value, attributes: TokenLogProbsAttributes): Pass[] {
-  const { chunk, block = BLOCK, slopes } = attributes;
+  const { chunk, block = HEAD_BLOCK, slopes } = attributes;
   const [count, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
   let next = (x: Value): Value => x;
   return starts(count, chunk).map((start) => {
