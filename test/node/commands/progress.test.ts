@@ -16,17 +16,42 @@ function recorder(isTTY: boolean): { stream: NodeJS.WriteStream; text: () => str
 
 describe('progress', () => {
   it('says how far, how fast and how long still', () => {
-    const line = progressLine({ label: 'training', total: 200, unit: 'steps' }, 50, 10, 'loss 0.51');
+    const line = progressLine({ label: 'training', total: 200, unit: 'steps' }, 50, 5, 'loss 0.51');
     assert.equal(line, 'training  50/200 steps  5.00 steps/s  30 s left  loss 0.51');
   });
 
   it('counts what a resumed run does itself, not what was done before', () => {
-    const line = progressLine({ label: 'training', total: 200, from: 100, unit: 'steps' }, 150, 10, '');
-    assert.equal(line, 'training  150/200 steps  5.00 steps/s  10 s left');
+    let now = 0;
+    const target = recorder(false);
+    const output = new Output({ json: false }, { stdout: target.stream, stderr: target.stream });
+    const progress = output.progress({ label: 'training', total: 200, from: 100, unit: 'steps', now: () => now });
+    now += 10_000;
+    progress.update(150);
+    assert.equal(target.text(), 'training  150/200 steps  5.00 steps/s  10 s left\n');
+  });
+
+  it('judges the time left by the latest half minute, and slow work by its latest steps', () => {
+    for (const [slow, quick, expected] of [
+      // 60 steps of a second, then 31 seconds of ten steps each: 1000 - 60 - 310 left at 10 a second.
+      [1000, 100, '10.0 steps/s  1 min 3 s left'],
+      // 60 steps of ten minutes, then 310 of one minute.
+      [600_000, 60_000, '0.0167 steps/s  10 h 30 min left'],
+    ] as const) {
+      let now = 0;
+      const target = recorder(false);
+      const output = new Output({ json: false }, { stdout: target.stream, stderr: target.stream });
+      const progress = output.progress({ label: 'training', total: 1000, unit: 'steps', now: () => now });
+      for (let step = 1; step <= 370; step++) {
+        now += step <= 60 ? slow : quick;
+        progress.update(step);
+      }
+      const last = target.text().trimEnd().split('\n').at(-1)!;
+      assert.ok(last.endsWith(expected), last);
+    }
   });
 
   it('leaves out the time left where the total is unknown', () => {
-    assert.equal(progressLine({ label: 'reading', unit: 'pairs' }, 30, 2, ''), 'reading  30 pairs  15.0 pairs/s');
+    assert.equal(progressLine({ label: 'reading', unit: 'pairs' }, 30, 15, ''), 'reading  30 pairs  15.0 pairs/s');
   });
 
   it('says durations as people do', () => {
