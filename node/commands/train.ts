@@ -65,7 +65,8 @@ async function train(options: TrainCommandOptions): Promise<void> {
   const finished = await trainAndWatch(run, policy, output, saved);
   await keepResult(run, finished);
   output.human(`adapter of step ${finished.step} written to ${run.out}`);
-  output.human(`padding took ${(100 * policy.padding).toFixed(1)} % of the tokens that ran`);
+  const { real, run: ran } = policy.trainedTokens;
+  if (ran > 0) output.human(`padding took ${(100 * (1 - real / ran)).toFixed(1)} % of the tokens that ran`);
 }
 
 /** The state to go on from, null at the beginning, or `finished` where there is nothing left to do. */

@@ -25,6 +25,7 @@ const COLUMNS: Readonly<Record<Column, true>> = {
   num_tokens: true,
   step_time: true,
   tokens_per_second: true,
+  padding: true,
   eval_loss: true,
   'eval_rewards/chosen': true,
   'eval_rewards/rejected': true,

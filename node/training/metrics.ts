@@ -36,6 +36,8 @@ export interface StepMetrics {
   readonly step_time: number;
   /** Tokens of this step, counted likewise, over its time. */
   readonly tokens_per_second: number;
+  /** Share of the tokens that ran in this step which were padding. */
+  readonly padding: number;
   /** How often the pairs have been gone through when the step is made; rises by parts. */
   readonly epoch: number;
 }

@@ -122,10 +122,9 @@ export class Policy implements AsyncDisposable {
     return new Policy(options, await openExecutor({ ...options, packing: options.checkpoint.quantized?.scheme }));
   }
 
-  /** Share of the tokens run for gradients so far that were padding; 0 before any. */
-  get padding(): number {
-    const { real, run } = this.#trained;
-    return run === 0 ? 0 : 1 - real / run;
+  /** Tokens of pairs that were run for gradients so far, and how many ran with the padding. */
+  get trainedTokens(): { readonly real: number; readonly run: number } {
+    return this.#trained;
   }
 
   /** Compiles what a step over these pairs will run, so that the first one takes no longer than the others. */

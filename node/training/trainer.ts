@@ -97,6 +97,7 @@ export async function trainAdapter(
     const started = performance.now();
 
     const batch = plan.step(step);
+    const before = policy.trainedTokens;
     const { loss, chosenLoss, gradient, logProbs } = await batchGradient(
       policy,
       pairs,
@@ -128,6 +129,7 @@ export async function trainAdapter(
       num_tokens: tokens,
       step_time: seconds,
       tokens_per_second: stepTokens / seconds,
+      padding: 1 - (policy.trainedTokens.real - before.real) / (policy.trainedTokens.run - before.run),
       epoch: (step + 1) / plan.stepsPerEpoch,
     };
     steps.push(metrics);

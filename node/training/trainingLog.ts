@@ -1,5 +1,6 @@
 /**
- * What a run reports, kept beside its adapter: one JSON object a line, the same lines that `--json` prints.
+ * What a run reports, kept beside its adapter: one JSON object a line, as `--json` prints them. The counts of pairs,
+ * which stdout has with the first step, are in `training_config.json` instead.
  *
  * A resumed run tells again what came after the state it goes on from, so the log is first cut back to that step:
  * however often a run was killed, its log has every step once, in order.

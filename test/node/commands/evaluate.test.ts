@@ -107,6 +107,31 @@ describe('prefmesh evaluate', function () {
     assert.deepEqual(Object.fromEntries(groups), { informal: 3, concise: 3, technical: 3, citing: 3 });
   });
 
+  it('finds the same margins where prompts are not written apart from the answers', async () => {
+    const few = pairs.slice(0, 4);
+    const written = (name: string, rows: readonly object[]) => {
+      const file = join(folder, name);
+      writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+      return file;
+    };
+    const apart = written('apart.jsonl', few);
+    const whole = written(
+      'whole.jsonl',
+      few.map(({ id, prompt, chosen, rejected }) => ({ id, chosen: prompt + chosen, rejected: prompt + rejected })),
+    );
+    const of = async (file: string) =>
+      figuresOf(
+        await prefmesh(
+          ...['evaluate', '--model', 'embedded', '--pairs', file, '--adapter', adapterFolder, '--json'],
+          ...['--max-prompts', '1', '--max-tokens', '8'],
+        ),
+      );
+    const [first, second] = [await of(apart), await of(whole)];
+    assert.deepEqual(second.preference_accuracy, first.preference_accuracy);
+    // What two answers begin with alike counts to the prompt, and cancels out of a margin.
+    assert.ok(Math.abs(second.mean_margin - first.mean_margin) < 1e-5);
+  });
+
   it('names the style judge and what it is blind to', async () => {
     const judged = ['--adapter', adapterFolder, '--prompts', promptsFile, '--judge', 'style'];
     const { win_rate: rate } = figuresOf(await evaluate(...judged, '--json'));

@@ -53,6 +53,7 @@ describe('prefmesh train', () => {
         'num_tokens',
         'step_time',
         'tokens_per_second',
+        'padding',
         'epoch',
         'pairs',
       ]);

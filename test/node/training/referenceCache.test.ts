@@ -107,6 +107,9 @@ describe('reference log-probabilities', () => {
         asked.reference += given[0].length;
         return policy.logProbs(...given);
       },
+      get trainedTokens() {
+        return policy.trainedTokens;
+      },
       lossAndGradient: (...given: Parameters<Policy['lossAndGradient']>) => {
         asked.gradient += given[0].length;
         return policy.lossAndGradient(...given);

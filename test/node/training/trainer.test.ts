@@ -166,6 +166,16 @@ describe('trainer', () => {
     assert.ok(Math.abs((rate * seconds) / tokens - 1) < 1e-12);
   });
 
+  it('says which share of what ran was padding, step by step', async () => {
+    const before = policy.trainedTokens;
+    const { steps } = await run({ epochs: 1, shuffle: false });
+    const after = policy.trainedTokens;
+    const shares = steps.map(({ padding }) => padding);
+    assert.ok(shares.every((share) => share >= 0 && share < 1) && new Set(shares).size > 1, shares.join());
+    const whole = 1 - (after.real - before.real) / (after.run - before.run);
+    assert.ok(Math.min(...shares) <= whole && whole <= Math.max(...shares));
+  });
+
   it('holds to the reference it is given', async () => {
     const zero = { chosen: new Float64Array(10), rejected: new Float64Array(10) };
     const [first] = (await run({ steps: 1 }, { reference: zero })).steps;
