@@ -853,7 +853,7 @@ export const ERRORS = {
   },
   FILE_MISSING: {
     exit: 2,
-    what: 'there is no file {file}',
+    what: '{file} is missing, or is not a regular file',
     fix: 'check the path',
     explain: 'A file named on the command line does not exist or is not a regular file.',
   },

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import { readSafetensorsIndex, readTensor, writeSafetensors, type NamedTensor } from '../model/safetensors.ts';
-import { makeFolder, naming, removeLeftovers, syncFolder } from '../storage/atomicFile.ts';
+import { makeFolder, naming, removeLeftovers, storageError, syncFolder } from '../storage/atomicFile.ts';
 import type { LogProbs } from './metrics.ts';
 import { courseDifferences, type RunCourse } from './runCourse.ts';
 import type { TrainingState } from './trainer.ts';
@@ -141,7 +141,7 @@ export async function forgetTraining(out: string): Promise<void> {
 async function savedStates(folder: string): Promise<{ file: string; step: number }[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    throw error;
+    throw storageError(error, folder);
   });
   return names
     .flatMap((name) => {

@@ -30,7 +30,7 @@ describe('a terminal', function () {
   let home: string;
   before(function () {
     if (spawnSync('python3', ['-c', 'import pty, termios']).status !== 0) {
-      console.log('      skipped: no python3 that opens pseudo-terminals');
+      process.stdout.write('      skipped: no python3 that opens pseudo-terminals\n');
       this.skip();
     }
     home = mkdtempSync(join(tmpdir(), 'prefmesh-terminal-'));

@@ -362,4 +362,17 @@ describe('prefmesh train', () => {
     writeFileSync(pairs, JSON.stringify(rows[1]));
     assert.equal(failure(...args, '--pairs', pairs).code, 'PAIRS_NONE');
   });
+
+  it('names a folder where it needs a file, and a file where it needs a folder', () => {
+    const args = ['train', '--model', oracle('llama', 'model'), '--home', home, ...small];
+    const noFile = failure(...args, '--pairs', home, '--out', join(home, 'never'));
+    assert.deepEqual([noFile.code, noFile.exit], ['FILE_MISSING', 2]);
+    assert.match(noFile.stderr, /is missing, or is not a regular file/);
+    const taken = join(home, 'taken');
+    writeFileSync(taken, 'kept');
+    const noFolder = failure(...args, '--pairs', oracle('llama', 'pairs.jsonl'), '--out', taken);
+    assert.equal(noFolder.code, 'STORAGE_FAILED');
+    assert.match(noFolder.stderr, /taken.*ENOTDIR/);
+    assert.equal(readFileSync(taken, 'utf8'), 'kept');
+  });
 });
