@@ -153,7 +153,8 @@ class Link {
       queue.push({ bytes, due: performance.now() + delay });
       waiting += bytes.length;
       if (waiting > QUEUE) from.pause();
-      if (!running) void run();
+      // Waiting for a socket fails when the other side resets it, as it may at any time.
+      if (!running) run().catch(() => this.destroy());
     });
     from.on('end', () => {
       ended = true;
