@@ -7,7 +7,8 @@
  * `--model tiny`, `embedded` or `135M` chooses among the models of `training`; the tiny one runs only when it is named.
  *
  * Sections: `training` (steps a second and peak memory of the engine's settings), `floor` (how far a step is from what
- * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation), `blobs` (transfers over loopback). All of
+ * the machine's matrix products allow), `optimizer` (AdamW in typed arrays and on the device), `decoding` (generation), `blobs` (transfers over loopback),
+ * `aggregation` (a large round side by side with NumPy, and its verification). All of
  * them if none is named. Contenders take turns; each has runs beforehand that do not count. Shown are medians, with least and most.
  */
 import { availableParallelism } from 'node:os';
@@ -17,6 +18,7 @@ import { DEVICES } from '../../node/engine/device.ts';
 import { describeMachine } from './machine.ts';
 import { showSection, type BenchSettings, type Section, type SectionResult } from './section.ts';
 import { blobsSection } from './sections/blobs.ts';
+import { aggregationSection } from './sections/aggregation.ts';
 import { decodingSection } from './sections/decoding.ts';
 import { floorSection } from './sections/floor.ts';
 import { optimizerSection } from './sections/optimizer.ts';
@@ -28,6 +30,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   optimizer: optimizerSection,
   decoding: decodingSection,
   blobs: blobsSection,
+  aggregation: aggregationSection,
 };
 
 const { values, positionals } = parseArgs({
