@@ -12,6 +12,7 @@ import { Announcements } from '../node/network/announcements.ts';
 import { BlobClient } from '../node/network/blob/client.ts';
 import { BlobServer } from '../node/network/blob/server.ts';
 import { Advertisement } from '../node/network/discovery.ts';
+import { FederationClient } from '../node/network/federation/client.ts';
 import { FederationServer } from '../node/network/federation/server.ts';
 import { Host } from '../node/network/host.ts';
 import type { PresetName } from '../node/network/presets.ts';
@@ -27,6 +28,7 @@ import { PrefmeshError, isPrefmeshError } from '../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { Sha256 } from '../protocol/names.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import { initialState } from '../protocol/roundState.ts';
 import { aggregateBlobs } from './aggregation.ts';
 import { Attendance } from './attendance.ts';
@@ -35,6 +37,8 @@ import type { AggregatorEvent } from './events.ts';
 import { Ledger, ledgerFile } from './ledger.ts';
 import { evidenceOf, FederationLog } from './log.ts';
 import { mending } from './mending.ts';
+import { OtherAggregators } from './otherAggregators.ts';
+import { standBy, watchForSuccessor } from './standby.ts';
 import { Measurement, tastesOf } from './measurement.ts';
 import type { MeasuredSet } from './measurement.ts';
 import { Requests } from './requests.ts';
@@ -56,6 +60,8 @@ export interface AggregatorOptions {
   readonly announce?: readonly string[] | undefined;
   /** Other nodes of the network to connect to. */
   readonly bootstrap?: readonly string[] | undefined;
+  /** How long nobody must have run the federation before the second aggregator takes over (ms). */
+  readonly takeOverAfter?: number | undefined;
   readonly compute: Omit<ComputeOptions, 'cacheFolder'>;
   readonly log: Logger;
   readonly onEvent: (event: AggregatorEvent) => void;
@@ -124,6 +130,54 @@ export class Aggregator implements AsyncDisposable {
 
     const headers = new MessageHeaders(federation.hash, Date.now);
     const client = new BlobClient({ host, store: blobs });
+    /** What answers participants, once this aggregator runs the rounds. */
+    const serving: { rounds?: Rounds; requests?: Requests } = {};
+    const isAggregator = (peer: ParticipantId) => manifest.aggregators.some((each) => each.id === peer);
+    stack.use(
+      await BlobServer.start(
+        { host, store: blobs },
+        { mayRead: (_hash, peer) => serving.rounds?.state.members[peer] !== undefined || isAggregator(peer) },
+      ),
+    );
+    const federationLog = new FederationLog(federation, identity, ledger);
+    stack.use(
+      await FederationServer.start(host, {
+        onMessage: async (envelope, from, { signal: stop }) => {
+          const { requests } = serving;
+          if (requests === undefined) throw new PrefmeshError('AGGREGATOR_STANDS_BY', {});
+          return requests.answer(envelope, from, stop);
+        },
+        manifest: (id) => (id === federation.hash ? federation.bytes : undefined),
+        evidence: (_, number) => evidenceOf(ledger, number),
+        log: (_, size) => federationLog.from(size),
+        cosign: (_, checkpoint) => federationLog.cosign(checkpoint),
+      }),
+    );
+    stack.use(new Advertisement(host, federation.hash));
+    for (const address of options.bootstrap ?? []) host.hold(address);
+    const { id, addresses } = host;
+    const { round, phase } = ledger.state;
+    onEvent({ event: 'listening', id, federation: federation.hash, addresses, round, phase });
+    const others = new OtherAggregators({
+      federation,
+      identity,
+      ledger,
+      blobs,
+      host,
+      client: new FederationClient(host),
+      blobClient: client,
+      headers,
+      now: Date.now,
+    });
+    const takeOverAfter = options.takeOverAfter ?? LIMITS.takeOverWait.value;
+    const standby = { federation, others, clock: systemClock, takeOverAfter, onEvent };
+    const alone = others.ids.length === 0;
+    if (!alone) {
+      await host.ready(signal ? { signal } : {});
+      await standBy(standby, signal ?? new AbortController().signal);
+      onEvent({ event: 'took-over', round: ledger.state.round });
+    }
+
     const intake = new UpdateIntake({ manifest, blobs, client });
     const rounds = stack.use(
       new Rounds({
@@ -146,7 +200,8 @@ export class Aggregator implements AsyncDisposable {
       }),
     );
     const attendance = stack.use(new Attendance(rounds));
-    const requests = new Requests({
+    serving.rounds = rounds;
+    serving.requests = new Requests({
       federation,
       identity,
       ledger,
@@ -157,30 +212,12 @@ export class Aggregator implements AsyncDisposable {
       onKnownRound: (participant, round) => attendance.note(participant, round),
       onEvent,
     });
-    stack.use(
-      await BlobServer.start(
-        { host, store: blobs },
-        { mayRead: (_hash, peer) => rounds.state.members[peer] !== undefined },
-      ),
-    );
-    const federationLog = new FederationLog(federation, identity, ledger);
-    stack.use(
-      await FederationServer.start(host, {
-        onMessage: (envelope, from, { signal: stop }) => requests.answer(envelope, from, stop),
-        manifest: (id) => (id === federation.hash ? federation.bytes : undefined),
-        evidence: (_, number) => evidenceOf(ledger, number),
-        log: (_, size) => federationLog.from(size),
-        cosign: (_, checkpoint) => federationLog.cosign(checkpoint),
-      }),
-    );
-    stack.use(new Advertisement(host, federation.hash));
-    for (const address of options.bootstrap ?? []) host.hold(address);
-
-    const { round, phase } = rounds.state;
-    const { id, addresses } = host;
-    onEvent({ event: 'listening', id, federation: federation.hash, addresses, round, phase });
     rounds.start();
-    await host.ready(signal ? { signal } : {});
+    if (alone) await host.ready(signal ? { signal } : {});
+    else rounds.takeOver();
+    const watch = new AbortController();
+    stack.defer(() => watch.abort());
+    void watchForSuccessor(standby, watch.signal).catch((error: unknown) => rounds.fail(error));
     onEvent({ event: 'base-measured', perplexity: await measurement.basePerplexity(signal) });
     return new Aggregator(host, attendance.complete, stack.move());
   }

@@ -19,6 +19,21 @@ export interface ListeningEvent {
   readonly phase: string;
 }
 
+/** Another aggregator runs the federation; this one has copied its log so far. */
+export interface StandingByEvent {
+  readonly event: 'standing-by';
+  readonly aggregator: ParticipantId;
+  /** The round that the other is in, and the rounds that were copied. */
+  readonly round: RoundNumber;
+  readonly copied: number;
+}
+
+/** No other aggregator runs the federation: this one does from now on. */
+export interface TookOverEvent {
+  readonly event: 'took-over';
+  readonly round: RoundNumber;
+}
+
 /** The base model was measured on the evaluation set: what every round is compared with. */
 export interface BaseMeasuredEvent {
   readonly event: 'base-measured';
@@ -109,6 +124,8 @@ export interface FinishedEvent {
 
 export type AggregatorEvent =
   | ListeningEvent
+  | StandingByEvent
+  | TookOverEvent
   | BaseMeasuredEvent
   | JoinedEvent
   | LeftEvent

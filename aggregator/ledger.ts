@@ -15,6 +15,7 @@ import type { ErrorCode } from '../protocol/errors.ts';
 import type { ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { RoundNumber, Sha256 } from '../protocol/names.ts';
+import type { OpenedReceipt } from '../protocol/receipt.ts';
 import { ReplayWindow } from '../protocol/replay.ts';
 import type { ReplayTable, SenderWindow } from '../protocol/replay.ts';
 import type { FederationState } from '../protocol/roundState.ts';
@@ -168,6 +169,24 @@ export class Ledger implements Disposable {
       }
     });
     this.#unsaved.clear();
+  }
+
+  /**
+   * Takes a verified round of another aggregator's log: its receipt, the update messages that it lists, and the state
+   * in which the federation is after it, at once.
+   */
+  adopt(state: FederationState, receipt: OpenedReceipt, messages: ReadonlyMap<Sha256, Uint8Array>): void {
+    const { content, hash, bytes } = receipt;
+    this.#database.transaction(() => {
+      for (const { sender, envelope: envelopeHash, blob, code } of content.updates) {
+        const envelope = messages.get(envelopeHash);
+        if (envelope === undefined) continue;
+        const row = { round: content.round, sender, envelopeHash, envelope, blob, code: code as ErrorCode | null };
+        this.#writeUpdate(row);
+      }
+      this.storeReceipt(content.round, hash, bytes);
+      this.#database.run('UPDATE federation SET state = ? WHERE id = ?', JSON.stringify(state), this.#federation);
+    });
   }
 
   /** Who used an invite, if anybody did. */

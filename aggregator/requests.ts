@@ -71,7 +71,10 @@ export class Requests {
           federation: federation.hash,
           recipient: identity.id,
           isMember: (sender, type) =>
-            type === 'join' || type === 'manifest-query' || rounds.state.members[sender] !== undefined,
+            type === 'join' ||
+            type === 'manifest-query' ||
+            rounds.state.members[sender] !== undefined ||
+            ((type === 'round-query' || type === 'receipt-query') && isAggregator(federation, sender)),
         },
         now(),
         ledger.replay,
@@ -205,6 +208,11 @@ export class Requests {
     const header = { ...headers.next(rounds.state.round), recipient: message.sender, request: message.hash };
     return sealMessage(identity, type, { ...header, ...body } as unknown as Payload<Type>).bytes;
   }
+}
+
+/** Aggregators ask each other where the federation stands, and copy each other's logs. */
+function isAggregator({ content }: OpenedManifest, id: ParticipantId): boolean {
+  return content.aggregators.some((aggregator) => aggregator.id === id);
 }
 
 function memberCount({ members }: FederationState): number {

@@ -77,6 +77,17 @@ export class Rounds implements AsyncDisposable {
     this.#setAlarm();
   }
 
+  /** Starts an open round that has its members from another aggregator's log: they need not join again. */
+  takeOver(): void {
+    this.feed({ type: 'tick', at: this.#components.now() });
+  }
+
+  /** Ends the rounds with this error: the protocol has no answer to it. */
+  fail(error: unknown): void {
+    this.#stop.abort();
+    this.#ended.reject(error);
+  }
+
   /**
    * Feeds one event. What `alongside` holds is committed with the state that the event brings about, if it brings
    * about any; `tell` makes the news of it, which go out before the news of what follows.

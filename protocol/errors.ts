@@ -979,6 +979,27 @@ export const ERRORS = {
     fix: 'say which one with --federation',
     explain: 'One process takes part in one federation. A node that joined several has to be told which.',
   },
+  AGGREGATOR_STANDS_BY: {
+    exit: 4,
+    what: 'this aggregator waits while another runs the federation',
+    fix: 'nothing; a participant asks the next one of the manifest by itself',
+    explain:
+      'Of several aggregators one runs the rounds; the others copy its log and take over when it can no longer be reached. Until then they refuse participants with this code.',
+  },
+  AGGREGATOR_BEHIND: {
+    exit: 4,
+    what: 'aggregator {aggregator} is in round {round}, this node has verified up to round {verified}',
+    fix: 'nothing, while an aggregator that knows the later rounds may come back; else ask the owner of the federation',
+    explain:
+      'An aggregator took over without the last receipt of the one before it, which stopped before anybody had copied it. A node that has verified a round does not go back behind it; it waits for an aggregator that has it.',
+  },
+  STALE_AGGREGATOR: {
+    exit: 5,
+    what: 'aggregator {aggregator} has gone on with federation {federation} further than this one',
+    fix: 'start this one again: it copies the rounds that it missed and stands by',
+    explain:
+      'An aggregator that was cut off or stopped for a while finds that another has taken over. What it published meanwhile goes on from a round that nobody follows, so it stops before it publishes more.',
+  },
   NOT_THE_AGGREGATOR: {
     exit: 5,
     what: "this node's key {id} is no aggregator of the federation; those are {aggregators}",

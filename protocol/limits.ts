@@ -286,6 +286,16 @@ export const LIMITS = {
     unit: 'ms',
     why: 'times the members, the longest pause between such questions where that is more: an aggregator answers about 20 a second, however many ask',
   },
+  standbyPoll: {
+    value: 1_000,
+    unit: 'ms',
+    why: 'pause between two looks of an aggregator at the others: what it has not copied when one dies is lost to it',
+  },
+  takeOverWait: {
+    value: 30_000,
+    unit: 'ms',
+    why: 'how long no aggregator must be heard of before the second takes over; outlasts a restart',
+  },
   finishGrace: {
     value: 60_000,
     unit: 'ms',

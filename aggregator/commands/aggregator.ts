@@ -3,6 +3,7 @@
  */
 import { Command, Option } from 'commander';
 import { chooseDevice } from '../../node/commands/device.ts';
+import { durationValue } from '../../node/commands/duration.ts';
 import { commandLog } from '../../node/commands/log.ts';
 import { addCommonOptions, addExample, type CommonOptions } from '../../node/commands/options.ts';
 import { Output } from '../../node/commands/output.ts';
@@ -15,11 +16,13 @@ import { bytesText } from '../../node/participant/consent.ts';
 import { Aggregator } from '../aggregator.ts';
 import type { AggregatorEvent } from '../events.ts';
 import { exportAudit } from '../exportAudit.ts';
+import { ownKey } from './ownKey.ts';
 
 export function aggregatorCommand(): Command {
   const command = new Command('aggregator')
     .description('Run the rounds of a federation.')
     .addCommand(startCommand())
+    .addCommand(idCommand())
     .addCommand(exportCommand());
   return addExample(command, 'prefmesh aggregator start --help');
 }
@@ -33,6 +36,7 @@ interface StartOptions extends CommonOptions {
   readonly announce?: string[];
   readonly bootstrap?: string[];
   readonly network: PresetName;
+  readonly takeOverAfter?: number;
   readonly exitWhenFinished: boolean;
 }
 
@@ -47,6 +51,11 @@ function startCommand(): Command {
     .option('--announce <multiaddr>', 'the address to tell others, behind a forwarded port', repeatedValue())
     .option('--bootstrap <multiaddr>', 'a node of the network to connect to; may be repeated', repeatedValue())
     .addOption(new Option('--network <preset>', 'what network this is').choices(PRESET_NAMES).default('lan'))
+    .option(
+      '--take-over-after <duration>',
+      'of several aggregators: how long none must be heard of before the second takes over (default: 30s)',
+      durationValue(),
+    )
     .option('--exit-when-finished', 'end when all rounds are done and members have the last adapter', false)
     .action((options: StartOptions) => start(options));
   addCommonOptions(command);
@@ -55,6 +64,19 @@ function startCommand(): Command {
     'prefmesh aggregator start --federation our-notes.federation --evaluation-pairs eval.jsonl \\',
     '  --root-pairs root.jsonl --network internet --listen /ip4/0.0.0.0/tcp/4001',
   );
+}
+
+function idCommand(): Command {
+  const command = new Command('id')
+    .description("Show the id of this data folder's key, by which a manifest names it; makes the key if there is none.")
+    .action(async (options: CommonOptions) => {
+      const { id } = await ownKey(options.home);
+      const output = new Output(options);
+      output.json({ id });
+      output.human(id);
+    });
+  addCommonOptions(command);
+  return addExample(command, 'prefmesh aggregator id --home aggregator');
 }
 
 interface ExportOptions extends CommonOptions {
@@ -97,6 +119,7 @@ async function start(options: StartOptions): Promise<void> {
     listen: options.listen,
     announce: options.announce,
     bootstrap: options.bootstrap,
+    takeOverAfter: options.takeOverAfter,
     compute: { device: await chooseDevice(options, output), threads: options.threads },
     log: commandLog(options),
     onEvent: (event) => {
@@ -118,6 +141,10 @@ function linesOf(event: AggregatorEvent): string[] {
         `serving federation ${event.federation}, round ${event.round}, ${event.phase}`,
         ...event.addresses.map((address) => `  listening on ${address}`),
       ];
+    case 'standing-by':
+      return [`standing by: ${event.aggregator} runs round ${event.round}; ${event.copied} rounds copied`];
+    case 'took-over':
+      return [`no other aggregator runs the federation: going on with round ${event.round}`];
     case 'joined':
       return [`${event.participant} joined with ${event.pairsBucket} pairs or more; ${event.members} members`];
     case 'left':

@@ -110,8 +110,8 @@ export function createCommand(): Command {
     )
     .option('--participant <id>', 'for allow-list: who may join; may be repeated', repeatedValue())
     .option(
-      '--aggregator <id>',
-      'who runs the rounds; may be repeated (default: the key of this folder)',
+      '--aggregator <id[=multiaddr]>',
+      'who runs the rounds, in the order in which they take over, and where it listens; may be repeated (default: the key of this folder)',
       repeatedValue(),
     )
     .option('--witness <id>', 'a member that repeats every round and cosigns the log; may be repeated', repeatedValue())
@@ -228,6 +228,12 @@ function witnessesOf({ witness = [], cosignatures }: CreateOptions): Manifest['w
 }
 
 function aggregatorsOf({ aggregator, address = [] }: CreateOptions, owner: Identity): Manifest['aggregators'] {
-  const ids = aggregator?.map(parseParticipantId) ?? [owner.id];
-  return ids.map((id, index) => ({ id, addresses: index === 0 ? address : [] }));
+  const named = (aggregator ?? [owner.id]).map((text) => {
+    const [id = '', ...rest] = text.split('=');
+    return { id: parseParticipantId(id), addresses: rest.length === 0 ? [] : [rest.join('=')] };
+  });
+  return named.map(({ id, addresses }, index) => ({
+    id,
+    addresses: index === 0 ? [...addresses, ...address] : addresses,
+  }));
 }

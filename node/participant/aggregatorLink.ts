@@ -19,6 +19,7 @@ import type { Clock } from '../clock.ts';
 import { within } from '../network/deadline.ts';
 import type { FederationClient } from '../network/federation/client.ts';
 import type { Host } from '../network/host.ts';
+import { isRefusal } from '../network/refusal.ts';
 import { MessageHeaders } from './messageHeaders.ts';
 
 type Request = 'join' | 'leave' | 'round-query' | 'update' | 'receipt-query';
@@ -58,6 +59,10 @@ export class AggregatorLink {
   readonly #replay = new ReplayWindow();
   readonly #aggregators: ReadonlySet<ParticipantId>;
   #current: ParticipantId | undefined;
+  /** The one whose finding was told. */
+  #told: ParticipantId | undefined;
+  /** Aggregators that stand by, or are behind: passed over until all have been tried. */
+  readonly #passed = new Set<ParticipantId>();
 
   constructor(components: AggregatorLinkComponents) {
     this.#components = components;
@@ -68,6 +73,13 @@ export class AggregatorLink {
   /** The aggregator that was reached last. */
   get current(): ParticipantId | undefined {
     return this.#current;
+  }
+
+  /** Goes on to the next aggregator of the manifest: this one stands by, or does not know the last rounds. */
+  passOver(aggregator: ParticipantId): void {
+    this.#passed.add(aggregator);
+    if (this.#current === aggregator) this.#current = undefined;
+    if (this.#passed.size === this.#aggregators.size) this.#passed.clear();
   }
 
   isAggregator(peer: ParticipantId): boolean {
@@ -82,6 +94,7 @@ export class AggregatorLink {
     const { federation, host } = this.#components;
     if (this.#current !== undefined && host.connectedPeers.includes(this.#current)) return this.#current;
     for (const { id, addresses } of federation.content.aggregators) {
+      if (this.#passed.has(id)) continue;
       const known = id === this.#current || host.connectedPeers.includes(id);
       const targets = [...(known ? [id] : []), ...addresses.map((address) => withPeer(address, id))];
       for (const target of targets) {
@@ -183,11 +196,17 @@ export class AggregatorLink {
     const sealed = sealMessage(identity, type as MessageType, payload);
     beforeSending?.(sealed);
     const { bytes, hash } = sealed;
-    return { bytes: await client.request(aggregator, bytes, signal ? { signal } : {}), hash };
+    try {
+      return { bytes: await client.request(aggregator, bytes, signal ? { signal } : {}), hash };
+    } catch (error) {
+      if (isRefusal(error, 'AGGREGATOR_STANDS_BY')) this.passOver(aggregator);
+      throw error;
+    }
   }
 
   #found({ id, through }: Located): ParticipantId {
-    if (this.#current !== id) this.#components.onFound(id, through);
+    if (this.#told !== id) this.#components.onFound(id, through);
+    this.#told = id;
     this.#current = id;
     return id;
   }

@@ -17,6 +17,7 @@ import type { TensorShape } from '../../protocol/tensorBlob.ts';
 import { factorTable } from '../../protocol/update.ts';
 import type { Clock } from '../clock.ts';
 import type { Blobs } from '../storage/blobs.ts';
+import { acknowledgers } from './acknowledgers.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ReceiptChain } from './receiptChain.ts';
 import type { ParticipantEvent } from './events.ts';
@@ -129,7 +130,12 @@ export class Life {
 
   /** Throws TERMS_REFUSED unless the round goes on from what was verified here, in the way that the manifest says. */
   #checkTerms({ round, phase, parent, receipt, factor }: RoundTerms): void {
-    const { chain, membership } = this.#components;
+    const { chain, membership, link } = this.#components;
+    if (round <= chain.round && phase !== 'finished' && membership.federation.content.aggregators.length > 1) {
+      const aggregator = link.current!;
+      link.passOver(aggregator);
+      throw new PrefmeshError('AGGREGATOR_BEHIND', { aggregator, round, verified: chain.round });
+    }
     const demand = (holds: boolean, problem: string) => {
       if (!holds) throw new PrefmeshError('TERMS_REFUSED', { problem });
     };
@@ -155,7 +161,14 @@ export class Life {
       onEvent({ event: 'resumed', round, blob: stored.blob });
     }
     const update = store.update(federation, round)!;
-    if (update.status === 'made') await this.#offer(update, terms);
+    if (update.status === 'made' || this.#wasToldAnother(update)) await this.#offer(update, terms);
+  }
+
+  /** Whether the update was accepted by another aggregator than the one that runs the round now. */
+  #wasToldAnother({ round, status }: OwnUpdate): boolean {
+    const { federation, membership, store, link } = this.#components;
+    if (status !== 'accepted' || membership.federation.content.aggregators.length === 1) return false;
+    return !acknowledgers(store, federation, round).includes(link.current!);
   }
 
   async #isWhole(blob: Sha256): Promise<boolean> {
@@ -255,7 +268,7 @@ function isTransient(error: unknown): error is PrefmeshError {
   if (error.code !== 'PEER_REFUSED') return error.exitCode === 4;
   // A blob that is damaged or gone at the aggregator may be there again after a restart of it.
   const passing = ['RATE_LIMITED', 'NOT_ADMITTED', 'REPLAYED', 'UNEXPECTED', 'BLOB_MISSING', 'BLOB_CORRUPT'];
-  return passing.includes(String(error.details.code));
+  return [...passing, 'AGGREGATOR_STANDS_BY'].includes(String(error.details.code));
 }
 
 function isCollecting({ phase }: RoundTerms): boolean {

@@ -21,6 +21,7 @@ import type { Verification } from '../../protocol/verification.ts';
 import type { BlobClient } from '../network/blob/client.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Clock } from '../clock.ts';
+import { acknowledgers } from './acknowledgers.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ParticipantEvent } from './events.ts';
 import { LogWatch } from './logWatch.ts';
@@ -185,6 +186,11 @@ export class ReceiptChain {
     const update = store.update(federation.hash, round);
     if (update?.status !== 'accepted') return null;
     const offers = store.offers(federation.hash, round);
+    const signer = opened(envelope)?.sender;
+    // What one aggregator promised does not bind another, which may have taken over without the update.
+    const promised =
+      federation.content.aggregators.length === 1 || acknowledgers(store, federation.hash, round).includes(signer!);
+    if (!promised) return null;
     // The same update may have been offered by several messages, of which the aggregator counts the first it took.
     const listed = opened(envelope)?.content;
     const entry = listed && updateOf(listed, identity.id);

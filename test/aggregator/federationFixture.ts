@@ -25,6 +25,9 @@ export interface FixtureOptions {
   /** Optimiser steps a round. */
   readonly steps?: number;
   readonly terms?: Partial<FederationTerms>;
+  /** Names of further aggregators, after the owner, and where each of them listens. */
+  readonly aggregators?: readonly string[];
+  readonly addresses?: readonly string[];
   /** Participants by name who cosign the log, and how many of them everybody waits for. */
   readonly witnesses?: { readonly names: readonly string[]; readonly required: number };
 }
@@ -53,12 +56,16 @@ export class FederationFixture implements Disposable {
     steps = 3,
     terms = {},
     witnesses = { names: [], required: 0 },
+    aggregators = [],
+    addresses = [],
   }: FixtureOptions): Promise<FederationFixture> {
     const fixture = new FederationFixture(participants);
     writePairs(fixture.evaluationPairs, 'evaluation', 12);
     writePairs(fixture.rootPairs, 'root', 8);
     for (const name of fixture.names) writePairs(fixture.pairs(name), name, 16);
     fixture.owner = await fixture.identity('aggregator');
+    const running = [fixture.owner.id];
+    for (const name of aggregators) running.push((await fixture.identity(name)).id);
     const ids: ParticipantId[] = [];
     for (const name of witnesses.names) ids.push((await fixture.identity(name)).id);
     fixture.federation = await createFederation(
@@ -89,7 +96,7 @@ export class FederationFixture implements Disposable {
         maxParticipants: participants,
         deadlines: { join: 2 * MINUTE, round: 2 * MINUTE },
         admission: { mode: 'open' },
-        aggregators: [{ id: fixture.owner.id, addresses: [] }],
+        aggregators: running.map((id, n) => ({ id, addresses: addresses.slice(n, n + 1) })),
         witnesses: { participants: ids.sort(), required: witnesses.required },
         maxLossPoints: 100,
         minimumPairs: 8,

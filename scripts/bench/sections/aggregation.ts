@@ -115,7 +115,7 @@ function takeTurns(contenders: readonly Contender[], { runs, only, say }: BenchS
   const found = new Map<string, Measured[]>();
   for (let run = 0; run < runs; run++) {
     for (const contender of contenders) {
-      if (only !== undefined && !contender.name.includes(only)) continue;
+      if (only?.some((part) => !contender.name.includes(part))) continue;
       const measured = measure(contender);
       if (runs > 1) say(`${contender.name}: ${measured.seconds.toFixed(2)} s, ${measured.peakMiB.toFixed(0)} MiB`);
       found.set(contender.name, [...(found.get(contender.name) ?? []), measured]);

@@ -1,0 +1,202 @@
+/**
+ * The other aggregators of a federation, as one of them sees them: who of them runs the rounds, how long their logs
+ * are, and copying one, every round of it verified.
+ */
+import { openCheckpoint } from '../protocol/checkpoint.ts';
+import { continuedFrom } from '../protocol/continuation.ts';
+import { decodeEnvelope, envelopeHash } from '../protocol/envelope.ts';
+import { PrefmeshError, isPrefmeshError } from '../protocol/errors.ts';
+import type { Identity, ParticipantId } from '../protocol/identity.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { OpenedManifest } from '../protocol/manifest.ts';
+import type { Payload } from '../protocol/messages.ts';
+import { leafHash, rootOfLeaves, verifyConsistency } from '../protocol/merkle.ts';
+import { roundNumber } from '../protocol/names.ts';
+import type { Sha256 } from '../protocol/names.ts';
+import { openEnvelope, sealMessage } from '../protocol/opening.ts';
+import { openReceipt } from '../protocol/receipt.ts';
+import { ReplayWindow } from '../protocol/replay.ts';
+import type { BlobClient } from '../node/network/blob/client.ts';
+import type { FederationClient } from '../node/network/federation/client.ts';
+import type { Host } from '../node/network/host.ts';
+import { isRefusal } from '../node/network/refusal.ts';
+import type { MessageHeaders } from '../node/participant/messageHeaders.ts';
+import { verifyRound } from '../node/participant/roundVerification.ts';
+import type { BlobStore } from '../node/storage/blobs.ts';
+import type { Ledger } from './ledger.ts';
+
+type RoundTerms = Payload<'round-terms'>;
+
+export interface OtherAggregatorsComponents {
+  readonly federation: OpenedManifest;
+  readonly identity: Identity;
+  readonly ledger: Ledger;
+  readonly blobs: BlobStore;
+  readonly host: Pick<Host, 'connect'>;
+  readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log'>;
+  readonly blobClient: Pick<BlobClient, 'fetch'>;
+  readonly headers: MessageHeaders;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** What another aggregator does: runs the rounds, waits to, or cannot be reached. */
+export type Standing =
+  | { readonly id: ParticipantId; readonly does: 'run'; readonly terms: RoundTerms }
+  | { readonly id: ParticipantId; readonly does: 'wait' | 'nothing' };
+
+export class OtherAggregators {
+  readonly #components: OtherAggregatorsComponents;
+  readonly #replay = new ReplayWindow();
+  /** The others, in the manifest's order. */
+  readonly ids: readonly ParticipantId[];
+  /** This one's place in that order, from 0. */
+  readonly place: number;
+
+  constructor(components: OtherAggregatorsComponents) {
+    this.#components = components;
+    const all = components.federation.content.aggregators.map(({ id }) => id);
+    this.place = all.indexOf(components.identity.id);
+    this.ids = all.filter((id) => id !== components.identity.id);
+  }
+
+  /** What each of the others does, in their order. */
+  async standings(signal: AbortSignal): Promise<Standing[]> {
+    return Promise.all(this.ids.map((id) => this.#standing(id, signal)));
+  }
+
+  /**
+   * Copies what another's log has and this one's has not, each round verified in full and committed before the next.
+   *
+   * @throws what is wrong with a round; LOG_FORKED when the two logs are two histories; errors with exit code 4
+   */
+  async copy({ id, terms }: Extract<Standing, { does: 'run' }>, signal: AbortSignal): Promise<void> {
+    const last = terms.phase === 'finished' ? terms.round : terms.round - 1;
+    if (this.length > last) return;
+    await this.#checkOneHistory(id, signal);
+    while (this.length < last) await this.#copyRound(id, this.length + 1, signal);
+  }
+
+  /** Another whose log is longer than this one's, if there is one. Logs are believed by their signatures. */
+  async ahead(signal: AbortSignal): Promise<ParticipantId | undefined> {
+    const { client, federation } = this.#components;
+    for (const id of this.ids) {
+      try {
+        await this.#connect(id, signal);
+        const { checkpoint } = await client.log(id, federation.hash, 0, { signal });
+        const { size, signatures, federation: named } = openCheckpoint(checkpoint);
+        const signed = signatures.some(({ signer, seenAt }) => signer === id && seenAt === null);
+        if (signed && named === federation.hash && size > this.length) return id;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isPrefmeshError(error)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  /** Receipts in this aggregator's own log. */
+  get length(): number {
+    const { ledger } = this.#components;
+    let length = this.#known;
+    while (ledger.receipt(length + 1) !== undefined) length++;
+    this.#known = length;
+    return length;
+  }
+  #known = 0;
+
+  async #standing(id: ParticipantId, signal: AbortSignal): Promise<Standing> {
+    const { federation, identity, now } = this.#components;
+    try {
+      await this.#connect(id, signal);
+      const { hash, reply } = await this.#ask(id, 'round-query', 0, signal);
+      const { payload } = openEnvelope(
+        reply,
+        {
+          types: ['round-terms'],
+          federation: federation.hash,
+          recipient: identity.id,
+          request: hash,
+          isMember: (sender) => sender === id,
+        },
+        now(),
+        this.#replay,
+      );
+      return { id, does: 'run', terms: payload };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isPrefmeshError(error)) throw error;
+      return { id, does: isRefusal(error, 'AGGREGATOR_STANDS_BY') ? 'wait' : 'nothing' };
+    }
+  }
+
+  /** Connects by the addresses of the manifest, or by what the network knows of the key. */
+  async #connect(id: ParticipantId, signal: AbortSignal): Promise<void> {
+    const { host, federation } = this.#components;
+    const { addresses } = federation.content.aggregators.find((each) => each.id === id)!;
+    const targets = [...addresses.map((address) => `${address.replace(/\/p2p\/.*$/, '')}/p2p/${id}`), id];
+    let problem: unknown;
+    for (const target of targets) {
+      try {
+        await host.connect(target, { signal });
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        problem = error;
+      }
+    }
+    throw problem;
+  }
+
+  async #checkOneHistory(id: ParticipantId, signal: AbortSignal): Promise<void> {
+    const { client, federation, ledger } = this.#components;
+    const size = this.length;
+    if (size === 0) return;
+    const { checkpoint, proof } = await client.log(id, federation.hash, size, { signal });
+    const found = openCheckpoint(checkpoint);
+    const leaves = Array.from({ length: size }, (_, n) => leafHash(ledger.receipt(n + 1)!.envelope));
+    const own = { oldSize: size, oldRoot: rootOfLeaves(leaves) };
+    if (verifyConsistency({ ...own, newSize: found.size, newRoot: found.root, proof })) return;
+    const problem = `the log of aggregator ${id} does not go on from the ${size} receipts here`;
+    throw new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
+  }
+
+  async #copyRound(id: ParticipantId, round: number, signal: AbortSignal): Promise<void> {
+    const { federation, ledger, blobs, blobClient, client, now } = this.#components;
+    const number = roundNumber(round);
+    const { reply: envelope } = await this.#ask(id, 'receipt-query', number, signal);
+    const { content } = openReceipt(envelope);
+    const envelopes = await client.evidence(id, federation.hash, number, { signal });
+    const before = ledger.receipt(round - 1);
+    const previous = before && openReceipt(before.envelope);
+    const inputs = content.updates.filter(({ verdict }) => verdict === 'accepted').map(({ blob }) => blob);
+    const states = [previous?.content.optimizerState, content.optimizerState];
+    const wanted = [content.parent, content.output, content.candidate, ...states, ...inputs];
+    let size = 0;
+    for (const hash of new Set(wanted.filter((each) => each !== null && each !== undefined))) {
+      const fetched = await blobClient.fetch(hash, { from: [id], maxBytes: LIMITS.blobSize.value, signal });
+      size += fetched.size;
+    }
+    const task = { receipt: envelope, manifest: federation.bytes, previous: before?.envelope ?? null, own: null };
+    const { failures, receipt } = await verifyRound({ ...task, blobs: blobs.folder, envelopes }, size, signal);
+    if (failures.length > 0 || receipt === null) throw failures[0]!;
+    const messages = new Map(envelopes.map((each) => [hashOfMessage(each), each]));
+    ledger.adopt(continuedFrom(ledger.state, receipt, now()), receipt, messages);
+  }
+
+  async #ask(
+    id: ParticipantId,
+    type: 'round-query' | 'receipt-query',
+    round: number,
+    signal: AbortSignal,
+  ): Promise<{ hash: Sha256; reply: Uint8Array }> {
+    const { identity, headers, client } = this.#components;
+    const payload = { ...headers.next(roundNumber(round)), recipient: id };
+    const { bytes, hash } = sealMessage(identity, type, payload);
+    return { hash, reply: await client.request(id, bytes, { signal }) };
+  }
+}
+
+function hashOfMessage(envelope: Uint8Array): Sha256 {
+  return envelopeHash(decodeEnvelope(envelope, LIMITS.message.value));
+}
