@@ -16,7 +16,7 @@ import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import type { ParticipantId } from '../../protocol/identity.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import type { RoundNumber } from '../../protocol/names.ts';
-import type { Receipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import type { ParticipantStore } from '../participant/store.ts';
 import { naming, storageError } from '../storage/atomicFile.ts';
 import { readAuditFile, receiptName, writeAuditFile } from './auditFolder.ts';
@@ -24,7 +24,7 @@ import { readAuditFile, receiptName, writeAuditFile } from './auditFolder.ts';
 /**
  * - `included`: the update is in the receipt of its round, as acknowledged
  * - `refused`: the aggregator never promised it a place; `code` says why
- * - `undecided`: there is no receipt of its round yet
+ * - `undecided`: there is no receipt of its round yet, or only one of another aggregator, which promised nothing
  * - `missing`: promised and not there; `code` is NOT_INCLUDED
  * - `worthless`: the file proves nothing; `code` says why
  */
@@ -77,7 +77,7 @@ export async function writeAcknowledgements(
 export async function checkAcknowledgements(
   path: string,
   federation: OpenedManifest,
-  receiptOf: (round: number) => Receipt | undefined,
+  receiptOf: (round: number) => OpenedReceipt | undefined,
 ): Promise<CheckedAcknowledgement[]> {
   const checked: CheckedAcknowledgement[] = [];
   for (const file of await filesOf(path)) checked.push(await checkFile(file, federation, receiptOf));
@@ -97,7 +97,7 @@ async function filesOf(path: string): Promise<string[]> {
 async function checkFile(
   file: string,
   federation: OpenedManifest,
-  receiptOf: (round: number) => Receipt | undefined,
+  receiptOf: (round: number) => OpenedReceipt | undefined,
 ): Promise<CheckedAcknowledgement> {
   let about: About = { round: null, participant: null, aggregator: null };
   const told = (outcome: AcknowledgementOutcome, code: string | null) => ({ file, outcome, code, ...about });
@@ -106,8 +106,8 @@ async function checkFile(
     about = { round: update.round, participant: update.sender, aggregator: update.aggregator };
     if (update.refused !== null) return { told: told('refused', update.refused) };
     const receipt = receiptOf(update.round);
-    if (receipt === undefined) return { told: told('undecided', null) };
-    checkAcknowledged(update, receipt);
+    if (receipt?.sender !== update.aggregator) return { told: told('undecided', null) };
+    checkAcknowledged(update, receipt.content);
     return { told: told('included', null) };
   } catch (problem) {
     if (!isPrefmeshError(problem)) throw problem;

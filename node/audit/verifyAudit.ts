@@ -14,7 +14,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
-import type { OpenedReceipt, Receipt } from '../../protocol/receipt.ts';
+import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import { readFederationFile } from '../participant/federationFile.ts';
 import { verifyRound } from '../participant/roundVerification.ts';
 import { checkAcknowledgements, type CheckedAcknowledgement } from './acknowledgements.ts';
@@ -75,7 +75,7 @@ export async function verifyAudit(folder: string, options: VerifyAuditOptions = 
   const federation = await readFederationFile(paths.federation);
   const tally = new VerificationTally();
   tally.add({ signatures: 1 });
-  const receipts = new Map<number, Receipt>();
+  const receipts = new Map<number, OpenedReceipt>();
   await verifyRounds(receipts, { paths, federation, tally }, options);
   if (options.acknowledgements === undefined) return tally.report;
   const acknowledgements = await checkAcknowledgements(options.acknowledgements, federation, (round) => {
@@ -90,7 +90,7 @@ export async function verifyAudit(folder: string, options: VerifyAuditOptions = 
 
 /** Checks round after round up to the first that is wrong, and the log; fills `receipts` with those that are right. */
 async function verifyRounds(
-  receipts: Map<number, Receipt>,
+  receipts: Map<number, OpenedReceipt>,
   { paths, federation, tally }: Omit<RoundContext, 'full'>,
   options: VerifyAuditOptions,
 ): Promise<void> {
@@ -103,7 +103,7 @@ async function verifyRounds(
     const receipt = await verifyOne(round, previous, { paths, federation, tally, full: wanted }, options);
     if (receipt === undefined) return;
     leaves.push(leafHash(receipt.bytes));
-    if (options.acknowledgements !== undefined) receipts.set(round, receipt.content);
+    if (options.acknowledgements !== undefined) receipts.set(round, receipt);
     previous = receipt;
     if (wanted) options.onRound?.(receipt);
   }

@@ -125,7 +125,10 @@ def check_acknowledgement(data, federation, aggregators, receipts):
     assert said["request"] == digest, "the answer to something else"
     if said["verdict"] != "accepted" or offer["round"] > len(receipts):
         return
-    listed = {entry["sender"]: entry for entry in receipts[offer["round"] - 1]["updates"]}.get(update["sender"])
+    signer, receipt = receipts[offer["round"] - 1]
+    if signer != answer["sender"]:
+        return  # another aggregator took over, which promised nothing
+    listed = {entry["sender"]: entry for entry in receipt["updates"]}.get(update["sender"])
     assert listed is not None and (listed["verdict"], listed["blob"]) == ("accepted", offer["blob"]), "left out"
 
 
@@ -157,7 +160,7 @@ def verify_audit(files):
             assert candidate == receipt["candidate"], f"round {number} gives another adapter"
             assert receipt["outcome"] != "published" or after == receipt["optimizerState"], "another state"
         previous, parent, state = digest, receipt["output"], receipt["optimizerState"]
-        receipts.append(receipt)
+        receipts.append((envelope["sender"], receipt))
         entries.append(files[name])
     named, size, checkpoint_root, signers, witnesses = open_checkpoint(files["checkpoint"])
     assert named == federation and (size, checkpoint_root) == (len(entries), root(entries)), "another log"

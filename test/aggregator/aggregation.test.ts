@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { multiaddr } from '@multiformats/multiaddr';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { aggregateRound, inOrderOfHash } from '../../protocol/aggregation/aggreg
 import { receiptOf, signReceipt } from '../../protocol/receipt.ts';
 import { initialState, type PublishedRound } from '../../protocol/roundState.ts';
 import { encodeBlob, type FixedPointTensors } from '../../protocol/tensorBlob.ts';
+import { startHost } from '../node/network/hosts.ts';
 import {
   aggregator,
   exampleFederation,
@@ -100,6 +102,45 @@ describe('a round over stored blobs', function () {
       aggregateBlobs(await effectOf(large(1), [...overflow, ...overflow]), { manifest, blobs }, signal),
       (error) => isPrefmeshError(error, 'OUT_OF_RANGE'),
     );
+  });
+
+  it('leaves the event loop free meanwhile: pings are answered', async () => {
+    const table = [
+      { name: 'base_model.model.model.layers.0.mlp.up_proj.lora_A.weight', shape: [2, 1024] },
+      { name: 'base_model.model.model.layers.0.mlp.up_proj.lora_B.weight', shape: [1024 * 512, 2] },
+    ];
+    const filled = (fill: (i: number) => number, tensors: typeof table): FixedPointTensors => {
+      const length = tensors.reduce((sum, { shape }) => sum + shape[0]! * shape[1]!, 0);
+      return { bits: 16, table: tensors, values: Int32Array.from({ length }, (_, i) => fill(i)) };
+    };
+    const parent = filled((i) => i % 7, table);
+    const updates = Array.from({ length: 7 }, (_, n) => filled((i) => ((i * (n + 3)) % 101) - 50, [table[1]!]));
+    const effect: AggregateEffect = { ...(await effectOf(parent, updates)), rule: 'robust' };
+    let [checked, stored] = [0, false];
+    const [verify, put] = [blobs.verify.bind(blobs), blobs.put.bind(blobs)];
+    blobs.verify = async (hash) => {
+      await verify(hash);
+      checked++;
+    };
+    blobs.put = (bytes) => {
+      stored = true;
+      return put(bytes);
+    };
+    const [asked, asking] = [await startHost(), await startHost({ listen: [] })];
+    try {
+      const terms = exampleManifest({ aggregation: { rule: 'robust', parameters: { byzantineShare: 0.2 } } });
+      const done = aggregateBlobs(effect, { manifest: terms, blobs }, signal);
+      let answered = 0;
+      while (!stored) {
+        await asking.libp2p.services.ping.ping(multiaddr(asked.addresses[0]!));
+        if (checked === updates.length) answered++;
+      }
+      await done;
+      // Between what is read and what is written there is nothing but arithmetic; on the spot it would answer none.
+      assert.ok(answered >= 20, `${answered} pings were answered`);
+    } finally {
+      await Promise.all([asked.stop(), asking.stop()]);
+    }
   });
 
   it('names an update that the disk has lost or damaged', async () => {

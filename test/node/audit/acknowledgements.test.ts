@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkAcknowledgements } from '../../../node/audit/acknowledgements.ts';
 import { auditPaths, makeAuditFolder, receiptName } from '../../../node/audit/auditFolder.ts';
 import { verifyAudit } from '../../../node/audit/verifyAudit.ts';
 import { packAcknowledged } from '../../../protocol/acknowledgement.ts';
@@ -13,7 +14,7 @@ import { merkleRoot } from '../../../protocol/merkle.ts';
 import type { Payload } from '../../../protocol/messages.ts';
 import { roundNumber, sha256 } from '../../../protocol/names.ts';
 import { sealMessage } from '../../../protocol/opening.ts';
-import { inputsRoot, signReceipt } from '../../../protocol/receipt.ts';
+import { inputsRoot, openReceipt, signReceipt } from '../../../protocol/receipt.ts';
 import { encodeBlob } from '../../../protocol/tensorBlob.ts';
 import {
   aggregator,
@@ -163,6 +164,21 @@ describe('acknowledged updates', () => {
     const proof = acknowledge(updateMessage(ann, updates.get(ann)!, later), ann, later);
     const { ok, outcome, round } = await outcomeOf(proof, [ben, cid]);
     assert.deepEqual([ok, outcome, round], [true, 'undecided', 2]);
+  });
+
+  it('of an aggregator that did not end the round accuse nobody: who took over promised nothing', async () => {
+    const [first, second] = [aggregator, stranger].map(({ id }) => ({ id, addresses: ['/ip4/127.0.0.1/tcp/4001'] }));
+    const two = exampleFederation({ aggregators: [first!, second!] });
+    const named = { federation: two.hash };
+    const file = join(folder, 'promise');
+    writeFileSync(file, acknowledge(updateMessage(ann, updates.get(ann)!, named), ann, named));
+    const round = openReceipt(readFileSync(join(await roundOf([ben, cid]), 'receipts', receiptName(1))));
+    const outcomes = [];
+    for (const sender of [stranger.id, aggregator.id]) {
+      const checked = await checkAcknowledgements(file, two, () => ({ ...round, sender }));
+      outcomes.push(checked.map(({ told }) => told.outcome));
+    }
+    assert.deepEqual(outcomes, [['undecided'], ['missing']]);
   });
 
   const worthless: Record<string, [() => Uint8Array, string]> = {
