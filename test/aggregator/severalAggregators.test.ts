@@ -43,6 +43,7 @@ describe('a federation with two aggregators, the first of which is killed in a r
     fixture = await FederationFixture.make({
       participants: 3,
       rounds: ROUNDS,
+      steps: 20,
       aggregators: ['second'],
       terms: { quorum: 3, serverOptimizer: { name: 'fedavgm', parameters: {} } },
       addresses: homes.map((name) => address[name]!),
@@ -64,9 +65,12 @@ describe('a federation with two aggregators, the first of which is killed in a r
     for (const name of fixture.names) await fixture.join(name);
     const participants = fixture.names.map((name) => fixture.participant(name));
     await first.until('round-opened', ({ round }) => round === 2);
+    // Held back in its training, so that the round cannot end before the first is killed.
+    process.kill(participants[2]!.pid, 'SIGSTOP');
     await second.until('standing-by', ({ copied }) => copied === 1);
     await first.until('update-accepted', ({ round }) => round === 2);
     await first.kill();
+    process.kill(participants[2]!.pid, 'SIGCONT');
 
     assert.equal((await second.until('took-over')).round, 2);
     for (const participant of participants) {
