@@ -14,6 +14,7 @@ import {
   type Constant,
   type Value,
   type Weight,
+  type WeightSource,
 } from '../graph.ts';
 import type { SliceAttributes } from '../operators/layout.ts';
 import { simplify } from '../simplify.ts';
@@ -163,7 +164,7 @@ class ModelWriter implements Lowering {
         return this.#weight(value);
       case 'application': {
         const stored = this.device === 'cpu' ? storedRows(value) : undefined;
-        if (stored !== undefined) return this.#weight(stored);
+        if (stored !== undefined) return this.#weight(stored.rows, stored.whole);
         const precision = this.#precisionOf(value);
         const held = value.inputs.map((each) => this.#inPrecision(each, precision));
         // The CPU has few kernels in half precision: it holds values in it, and computes in float32.
@@ -226,14 +227,15 @@ class ModelWriter implements Lowering {
     return name;
   }
 
-  #weight({ source, type }: Weight): string {
+  /** `whole`: the weight that `source` is some rows of, or itself. A widened copy is of the whole, for all its parts. */
+  #weight({ source, type }: Weight, whole: WeightSource = source): string {
     const stored: OnnxElementType = STORED_AS[source.dtype];
     // Other devices convert them once, when the graph is loaded; not where that would unpack 4-bit weights too.
     const widened = (this.device === 'cpu' || this.#packed) && (source.dtype === 'F16' || source.dtype === 'BF16');
     const key = fileKey(source.file);
-    const beside = widened ? `${key}-${source.offset}.f32` : `${key}-${path.basename(source.file)}`;
-    this.#weightFiles.set(beside, widened ? { file: source.file, widened: source } : { file: source.file });
-    const range = widened ? [0, 2 * source.bytes] : [source.offset, source.bytes];
+    const beside = widened ? `${key}-${whole.offset}.f32` : `${key}-${path.basename(source.file)}`;
+    this.#weightFiles.set(beside, widened ? { file: source.file, widened: whole } : { file: source.file });
+    const range = widened ? [2 * (source.offset - whole.offset), 2 * source.bytes] : [source.offset, source.bytes];
     const external = { location: beside, offset: String(range[0]), length: String(range[1]) };
     const elementType = widened ? ELEMENT_TYPE.float32 : ELEMENT_TYPE[stored];
     this.#initializers.push({
@@ -271,17 +273,23 @@ function takesAnyPrecision(value: Value): boolean {
   return value.kind === 'weight' || (value.kind === 'constant' && value.data.length === 1);
 }
 
+interface StoredRows {
+  readonly rows: Weight;
+  readonly whole: WeightSource;
+}
+
 /**
  * The weight that a slice of a weight is, where it is some of its rows: a range of the same file. Where the file's pages
  * are used as they are, that saves a copy of them.
  */
-function storedRows({ operator, inputs: [whole], attributes, shape }: Application): Weight | undefined {
+function storedRows({ operator, inputs: [whole], attributes, shape }: Application): StoredRows | undefined {
   if (operator.name !== 'slice' || whole?.kind !== 'weight' || !sameShape(shape.slice(1), whole.shape.slice(1))) return;
   const { source } = whole;
   const first = (attributes as SliceAttributes).starts[0]!;
   const rowBytes = source.bytes / whole.shape[0]!;
   const [offset, bytes] = [source.offset + first * rowBytes, shape[0]! * rowBytes];
-  return weight({ ...source, name: `${source.name}[${first}+${shape[0]}]`, shape, offset, bytes });
+  const rows = weight({ ...source, name: `${source.name}[${first}+${shape[0]}]`, shape, offset, bytes });
+  return { rows, whole: source };
 }
 
 function attribute(name: string, value: OnnxAttribute): object {

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { input, weight, type Value, type WeightSource } from '../../../node/engine/graph.ts';
 import { OnnxRuntimeExecutor } from '../../../node/engine/onnxruntime.ts';
 import { multiply } from '../../../node/engine/operators/elementwise.ts';
+import { sliceAxis } from '../../../node/engine/operators/layout.ts';
 import { linkWeights } from '../../../node/engine/weightFolder.ts';
 import { STORED, weightFile } from './weightFile.ts';
 
@@ -60,6 +61,20 @@ describe('the folder of weights beside compiled graphs', () => {
     for (const source of sources) await executor.compile({ y: twice(source) });
     const { names } = await laid(cacheFolder);
     assert.equal(names.length, 1 + sources.length);
+  });
+
+  it('is read row by row and whole in one graph, which needs one copy', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-weights-'));
+    for (const source of await weightFile(folder.path)) {
+      const cacheFolder = join(folder.path, source.dtype);
+      await using executor = await OnnxRuntimeExecutor.open({ threads: 1, cacheFolder });
+      const row = (i: number): Value => multiply(sliceAxis(weight(source), 0, i, 1), input('x', []));
+      const executable = await executor.compile({ whole: twice(source), first: row(0), second: row(1) });
+      const { whole, first, second } = await executable.run({ x: Float32Array.of(2) });
+      assert.deepEqual([...whole!], TWICE, source.dtype);
+      assert.deepEqual([...first!, ...second!], TWICE, source.dtype);
+      assert.equal((await laid(cacheFolder)).names.length, 2);
+    }
   });
 
   it('follows a symbolic link to the file, as in the folders of the Hub’s own cache', async () => {
