@@ -88,14 +88,13 @@ function memoryOf(checkpoint: Checkpoint, { batchSize, maxLength, tokenBudget }:
   const completion = length - prompt;
   // As micro-batches are planned: prompt and both answers in one row, as many rows as the budget holds.
   const pairs = Math.min(batchSize, Math.max(1, Math.floor(tokenBudget / (prompt + 2 * completion))));
-  const bytes = [...checkpoint.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   const already = checkpoint.quantized;
   const training = [];
   for (const base of already === undefined ? [undefined, 'nf4' as const, 'int4' as const] : [already.scheme]) {
     for (const activationCheckpointing of [false, true]) {
       const extents = { pairs, prompt, completion, activationCheckpointing, base, headChunk: HEAD_CHUNK };
       const { config } = checkpoint;
-      const { peak, ...parts } = trainingMemory(config, already === undefined ? bytes : storedInFull(config), extents);
+      const { peak, ...parts } = trainingMemory(config, extents);
       training.push({
         base_precision: base ?? 'full',
         activation_checkpointing: activationCheckpointing,
@@ -105,12 +104,6 @@ function memoryOf(checkpoint: Checkpoint, { batchSize, maxLength, tokenBudget }:
     }
   }
   return { device: 'cpu', pairs_at_once: pairs, prompt, completion, error: MEMORY_ERROR, training };
-}
-
-/** Bytes of a quantised checkpoint if it were not, in half precision as such are made from. */
-function storedInFull(config: Checkpoint['config']): number {
-  const { projections, other } = parameterCounts(config);
-  return 2 * (projections + other);
 }
 
 function showMemory(output: Output, memory: ReturnType<typeof memoryOf>): void {

@@ -13,7 +13,7 @@
  *   logits  = 4 min(V, block) · min(chunk, 2 pairs · C) · 2 + 4 V h   of one block, and the head cut in blocks
  *   peak    = program + L · graph + weights + kept + working + logits
  *
- * `weights` is what the files hold (they are mapped, not copied). A 4-bit base takes 4.5 bits (NF4) or 5 bits (int4) a
+ * `weights` is 4 bytes for each, mapped, not copied: half precision is widened on disk first. A 4-bit base takes 4.5 bits (NF4) or 5 bits (int4) a
  * weight of the projections, and four tenths of their float32 size again, for those that are unpacked at a time.
  *
  * The constants are fitted to the processor by `scripts/bench/peakMemory.ts`; `test/node/training/memory.test.ts` holds
@@ -57,8 +57,8 @@ export interface MemoryParts {
   readonly peak: number;
 }
 
-/** @param weightBytes size of the checkpoint's tensors as stored */
-export function trainingMemory(config: ModelConfig, weightBytes: number, extents: TrainingExtents): MemoryParts {
+/** Of a step on the processor, whatever precision the checkpoint is stored in. */
+export function trainingMemory(config: ModelConfig, extents: TrainingExtents): MemoryParts {
   const { pairs, prompt, completion, activationCheckpointing, headChunk } = extents;
   const { layers, hiddenSize: h, intermediateSize: f, heads, kvHeads, headDim, vocabSize } = config;
   const tokens = pairs * (prompt + 2 * completion);
@@ -68,16 +68,15 @@ export function trainingMemory(config: ModelConfig, weightBytes: number, extents
   const activations = kept + 6 * scores;
   const scored = 2 * pairs * completion;
   const logits = 8 * Math.min(vocabSize, HEAD_BLOCK) * Math.min(headChunk, scored) + 4 * vocabSize * h;
-  const weights = heldWeights(config, weightBytes, extents.base);
+  const weights = heldWeights(config, extents.base);
   const peak = PROGRAM + layers * GRAPH_OF_LAYER + weights + activations + logits;
   return { weights, activations, logits, peak };
 }
 
-function heldWeights(config: ModelConfig, weightBytes: number, base: QuantizationScheme | undefined): number {
-  if (base === undefined) return weightBytes;
+function heldWeights(config: ModelConfig, base: QuantizationScheme | undefined): number {
   const { projections, other } = parameterCounts(config);
-  const stored = weightBytes / (projections + other);
-  return other * stored + (projections * BITS_PER_WEIGHT[base]) / 8 + UNPACKED_AT_A_TIME * 4 * projections;
+  const perProjection = base === undefined ? 4 : BITS_PER_WEIGHT[base] / 8 + 4 * UNPACKED_AT_A_TIME;
+  return 4 * other + perProjection * projections;
 }
 
 /** How many numbers a model has, by part. */

@@ -84,6 +84,8 @@ const CASES: readonly MemoryCase[] = [
   { ...base, dimensions: SMOL, prompt: 128, completion: 128, checkpointing: true, base: 'nf4' },
   { ...base, dimensions: SMOL, prompt: 128, completion: 128, checkpointing: true },
   { ...base, dimensions: SMOL, prompt: 128, completion: 128 },
+  { ...base, dimensions: { ...SMOL, dtype: 'BF16' }, prompt: 128, completion: 128 },
+  { ...base, dimensions: { ...SMOL, dtype: 'BF16' }, prompt: 128, completion: 128, checkpointing: true, base: 'nf4' },
 ];
 
 const [first, ...rest] = process.argv.slice(2);

@@ -38,6 +38,9 @@ const MEASURED: readonly [
   [[576, 1536, 30, 9, 3, 49152], 4, 128, 128, true, 'nf4', 1084],
   [[576, 1536, 30, 9, 3, 49152], 4, 128, 128, true, undefined, 1248],
   [[576, 1536, 30, 9, 3, 49152], 4, 128, 128, false, undefined, 2549],
+  // The same two stored in bfloat16, which the processor reads as float32.
+  [[576, 1536, 30, 9, 3, 49152], 4, 128, 128, false, undefined, 2532],
+  [[576, 1536, 30, 9, 3, 49152], 4, 128, 128, true, 'nf4', 1034],
 ];
 
 /** The first case is all program: there the estimate is generous. */
@@ -62,9 +65,8 @@ describe('the estimate of memory', () => {
   it(`is within ${MEMORY_ERROR * 100} % of every measured training step, and within 4 % of them on average`, () => {
     const errors = MEASURED.map(([dimensions, pairs, prompt, completion, activationCheckpointing, base, peak]) => {
       const config = configOf(dimensions);
-      const { projections, other } = parameterCounts(config);
       const extents = { pairs, prompt, completion, activationCheckpointing, base, headChunk: 1024 };
-      const estimate = trainingMemory(config, 4 * (projections + other), extents).peak / 2 ** 20;
+      const estimate = trainingMemory(config, extents).peak / 2 ** 20;
       const error = estimate / peak - 1;
       if (peak < LARGE_ENOUGH) assert.ok(error > 0 && estimate < LARGE_ENOUGH);
       else
@@ -88,8 +90,8 @@ describe('the estimate of memory', () => {
   it('grows with every setting that is documented to cost memory, and falls with those that save it', () => {
     const config = configOf([576, 1536, 30, 9, 3, 49152]);
     const plain = { pairs: 4, prompt: 128, completion: 128, activationCheckpointing: false, headChunk: 512 } as const;
-    const peak = (change: Partial<Parameters<typeof trainingMemory>[2]>) =>
-      trainingMemory(config, 538e6, { ...plain, ...change }).peak;
+    const peak = (change: Partial<Parameters<typeof trainingMemory>[1]>) =>
+      trainingMemory(config, { ...plain, ...change }).peak;
     for (const more of [{ pairs: 8 }, { prompt: 256 }, { completion: 256 }, { headChunk: 1024 }])
       assert.ok(peak(more) > peak({}), JSON.stringify(more));
     for (const less of [{ activationCheckpointing: true }, { base: 'nf4' as const }, { headChunk: 128 }])
