@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -145,6 +145,37 @@ describe('adapters combined on disk', () => {
     const cut = await aggregateFolders({ rule: 'svd', adapters, factor: 'both', bits: BITS });
     assert.equal(cut.adapter.rank, 3);
     assert.ok(cut.truncatedEnergy! > 0.001);
+  });
+
+  it('are each taken at its own scale, alpha over rank or over its root, so that the same one twice gives itself', async () => {
+    const adapter = initialAdapter(checkpoint.config, { rank: 4, targets: ['q_proj', 'v_proj'] }, 4, 1);
+    adapter.vector.set(adapter.vector.map((value, i) => value || Math.sin(i) / 8));
+    const plain = await write('scale one', adapter);
+    /** The same change of the base, said with another scale: B is that much smaller. */
+    const scaled = async (name: string, scale: number, config: object): Promise<string> => {
+      const out = join(folder, name);
+      cpSync(plain, out, { recursive: true });
+      const tensors = [...readSafetensorsIndex(join(plain, ADAPTER_WEIGHTS)).tensors.values()].map((tensor) => {
+        const by = tensor.name.includes('lora_B') ? scale : 1;
+        return { name: tensor.name, shape: tensor.shape, data: readTensor(tensor).map((value) => value / by) };
+      });
+      await writeSafetensors(join(out, ADAPTER_WEIGHTS), tensors, { format: 'pt' });
+      const file = join(out, 'adapter_config.json');
+      writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...config }));
+      return out;
+    };
+    const adapters = [
+      plain,
+      await scaled('alpha thrice the rank', 3, { lora_alpha: 12 }),
+      await scaled('rank-stabilised', 8, { lora_alpha: 16, use_rslora: true }), // 16 / √4
+    ];
+    const expected = firstProduct(adapter);
+    for (const rule of ['mean', 'svd'] as const) {
+      const found = await aggregateFolders({ rule, adapters, factor: 'both', bits: BITS });
+      assert.deepEqual([found.adapter.rank, found.adapter.alpha], [4, 4]);
+      for (const [i, value] of firstProduct(found.adapter).entries())
+        assert.ok(Math.abs(value - expected[i]!) <= 1e-4, `${rule}: ${value} is not ${expected[i]}`);
+    }
   });
 
   it('say which of them a robust rule gave no say', async () => {

@@ -69,6 +69,13 @@ describe('a federation of processes', function () {
     for (const participant of participants) {
       const verified = await participant.until('receipt-verified', ({ round }) => round === 2);
       assert.equal(verified.checked.aggregates, 1, 'the round was not recomputed');
+      // The reference is the base in every round: were it the adapter of the round before, round 2 would begin as round 1.
+      const [first, second] = [1, 2].map((round) =>
+        participant.events.find((event) => event.event === 'step' && event.round === round && event.step === 1),
+      );
+      assert.ok(first?.event === 'step' && second?.event === 'step');
+      assert.ok(Math.abs(first['rewards/margins']) < 1e-6 && Math.abs(first.loss - Math.LN2) < 1e-6);
+      assert.ok(Math.abs(second['rewards/margins']) > 1e-4 && Math.abs(second.loss - Math.LN2) > 1e-5);
     }
 
     const { federations } = await nodeStatus(fixture.path('ada'));

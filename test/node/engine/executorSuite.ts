@@ -68,9 +68,10 @@ export async function checkGraph(executor: Executor, graph: GraphCase, tolerance
 }
 
 /** A product large enough to be cut in the middle. */
-function longRun(): Record<string, Value> {
-  let product = input('x', [64, 64]) as Value;
-  for (let i = 0; i < 20; i++) product = matmul(product, input('x', [64, 64]), { alpha: 1 / 64 });
+function longRun(extent = 64, products = 20): Record<string, Value> {
+  const x = input('x', [extent, extent]);
+  let product: Value = x;
+  for (let i = 0; i < products; i++) product = matmul(product, x, { alpha: 1 / extent });
   return { y: sum(product, [0, 1]) };
 }
 
@@ -234,6 +235,20 @@ const contract: ExecutorTest[] = [
       const { y } = await executable.run({ x });
       assert.ok(Number.isFinite(y![0]!));
       await executable.dispose();
+    },
+  },
+  {
+    name: 'lets others have the thread while it runs',
+    async run({ executor, device }) {
+      // Longer than a timer's millisecond: 7 billion operations where they run by the hundred billion a second.
+      const [extent, products] = device === 'cpu' ? [256, 200] : [128, 40];
+      const executable = await executor.compile(longRun(extent, products));
+      let turns = 0;
+      const ticking = setInterval(() => turns++, 0);
+      await executable.run({ x: new Float32Array(extent ** 2).fill(1) });
+      clearInterval(ticking);
+      await executable.dispose();
+      assert.ok(turns > 0);
     },
   },
   {

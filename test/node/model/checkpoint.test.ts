@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../../../node/model/checkpoint.ts';
 import { checkpointHash } from '../../../node/model/checkpointHash.ts';
 import { readSafetensorsIndex, readTensor, writeSafetensors } from '../../../node/model/safetensors.ts';
+import { Policy } from '../../../node/training/policy.ts';
 
 const temporary = () => mkdtempDisposable(join(tmpdir(), 'prefmesh-checkpoint-'));
 
@@ -76,7 +77,27 @@ describe('checkpoint', () => {
       seen.add(await checkpointHash(copy, readSafetensorsIndex(join(copy, 'model.safetensors')).tensors));
       await writeFile(file, before);
     }
-    assert.equal(seen.size, 5);
+    await writeFile(join(copy, 'chat_template.jinja'), '{{ messages }}');
+    seen.add((await openCheckpoint(copy)).hash);
+    assert.equal(seen.size, 6);
+  });
+
+  it('has the embedding for its head where the head is tied, whatever else its files hold', async () => {
+    await using folder = await temporary();
+    const copy = await copyOf('qwen2', folder.path);
+    const file = join(copy, 'model.safetensors');
+    const tensors = allTensors(file);
+    const { shape, data } = tensors.find(({ name }) => name === 'model.embed_tokens.weight')!;
+    const pairs = [{ id: 'a', prompt: [1, 2, 3], chosen: [4, 5, 256], rejected: [6, 256] }];
+    const scored = async () => {
+      const layout = { rank: 1, targets: ['q_proj'] } as const;
+      await using policy = await Policy.open({ checkpoint: await openCheckpoint(copy), layout, scale: 1, threads: 1 });
+      return await policy.logProbs(pairs, null);
+    };
+    const before = await scored();
+    // As files have it that were saved while the two were one tensor, or came apart by mistake.
+    await writeSafetensors(file, [...tensors, { name: 'lm_head.weight', shape, data: data.map((value) => 2 * value) }]);
+    assert.deepEqual(await scored(), before);
   });
 
   it('names the tensor that is missing', async () => {

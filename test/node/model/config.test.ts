@@ -70,6 +70,14 @@ describe('model configuration', () => {
     assert.deepEqual(read({ eos_token_id: null }).eosTokenIds, []);
   });
 
+  it('takes the rotary base of the configuration class where the file is silent', () => {
+    const thetaOf = (architecture: string) =>
+      read({ architectures: [architecture], rope_theta: undefined, num_key_value_heads: 3, head_dim: 64 }).ropeTheta;
+    for (const name of ['Llama', 'Mistral', 'Qwen2', 'Qwen3'])
+      assert.equal(thetaOf(`${name}ForCausalLM`), 10_000, name);
+    assert.equal(thetaOf('SmolLM3ForCausalLM'), 2_000_000);
+  });
+
   it('counts every head as a key head where the file is silent', () => {
     assert.equal(read({ num_key_value_heads: null }).kvHeads, 9);
   });

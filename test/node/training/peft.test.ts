@@ -156,6 +156,7 @@ describe('PEFT folder', () => {
       modules_to_save: null,
       eva_config: {},
       lora_bias: false,
+      lora_dropout: 0.05, // off here, as in TRL
     };
     assert.equal((await readChanged({ lora_alpha: 12.5, ...harmless })).alpha, 12.5);
     for (const targets of ['all-linear', String.raw`.*\.self_attn\..*_proj`, ['q_proj']]) {
@@ -286,11 +287,20 @@ describe('PEFT folder', () => {
       readChanged({}, (all) => all.map((t) => (t === at(all) ? { ...t, shape: [4, 32] } : t))),
       faultOf(name),
     );
-    const extra = { name: 'base_model.model.lm_head.lora_A.weight', shape: [1], data: Float32Array.of(1) };
-    await assert.rejects(
-      readChanged({}, (all) => [...all, extra]),
-      faultOf(extra.name),
-    );
+    // What PEFT calls adapters of the head, of the embedding, magnitudes of DoRA, and biases.
+    for (const extra of [
+      'base_model.model.lm_head.lora_A.weight',
+      'base_model.model.lm_head.weight',
+      'base_model.model.model.embed_tokens.lora_embedding_A',
+      'base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector',
+      'base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias',
+    ]) {
+      const tensor = { name: extra, shape: [1], data: Float32Array.of(1) };
+      await assert.rejects(
+        readChanged({}, (all) => [...all, tensor]),
+        faultOf(extra),
+      );
+    }
     const poisoned = (all: NamedTensor[]) => {
       at(all).data[3] = NaN;
       return all;

@@ -182,6 +182,35 @@ describe('trainer', () => {
     assert.ok(Math.abs(first!['rewards/chosen'] / (0.1 * first!['logps/chosen']) - 1) < 1e-12);
   });
 
+  it('reports rewards of whole answers, whatever the loss divides by', async () => {
+    const warm = (await run({ steps: 2 })).adapter;
+    const first = async (loss: 'sigmoid' | 'sigmoid_norm' | 'ipo') =>
+      (await run({ loss, steps: 1, shuffle: false }, { adapter: warm })).steps[0]!;
+    const [sums, means, squares] = [await first('sigmoid'), await first('sigmoid_norm'), await first('ipo')];
+    assert.notEqual(means.loss, sums.loss);
+    for (const name of ['rewards/chosen', 'rewards/rejected', 'rewards/margins', 'rewards/accuracies'] as const)
+      assert.deepEqual([means[name], squares[name]], [sums[name], sums[name]], name);
+  });
+
+  it('moves the rate once a step, however many batches make one', async () => {
+    const ratesOf = async (batchSize: number, accumulate: number) =>
+      (await run({ batchSize, accumulate, epochs: 2 })).steps.map((step) => step.learning_rate);
+    // Ten pairs, four a step: three steps an epoch. Warm-up over ⌈0.2 · 6⌉ = 2, then half a cosine over 4.
+    const shares = [1 / 3, 2 / 3, 1, 0.8535533906, 0.5, 0.1464466094];
+    for (const [batchSize, accumulate] of [
+      [4, 1],
+      [2, 2],
+      [1, 4],
+    ] as const) {
+      const rates = await ratesOf(batchSize, accumulate);
+      assert.deepEqual(
+        rates.map((rate) => rate.toFixed(10)),
+        shares.map((share) => (share * terms.learningRate).toFixed(10)),
+        `${accumulate} batches of ${batchSize}`,
+      );
+    }
+  });
+
   it('ends when told to, and when it must', async () => {
     const stopped = await run({}, { onStep: ({ step }) => (step === 2 ? 'stop' : undefined) });
     assert.equal(stopped.steps.length, 2);
