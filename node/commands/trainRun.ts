@@ -85,6 +85,7 @@ export async function prepareRun(options: TrainCommandOptions, output: Output): 
   const { checkpoint } = model;
   const training = await pairsToLearn(options.pairs, model, options.maxLength, output);
   const watched = evalPairs === undefined ? null : await pairsToLearn(evalPairs, model, options.maxLength, output);
+  if (watched !== null) noteSharedPrompts(training.pairs, watched.pairs, output);
   const given = initAdapter === undefined ? null : await openAdapter(initAdapter, checkpoint, output);
   const anchor = referenceAdapter === undefined ? null : await openAdapter(referenceAdapter, checkpoint, output);
   const terms = trainingTerms(options, checkpoint.config);
@@ -153,6 +154,18 @@ async function pairsToLearn(
   }
   const tokens = pairs.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected]);
   return { pairs, counts: pairCounts(tokenized, equal), maxLength, hash: sha256(JSON.stringify(tokens)) };
+}
+
+/** Says how many watched pairs have a prompt that training sees: their loss falls as far as answers are learnt by heart. */
+function noteSharedPrompts(
+  training: readonly TokenizedPair[],
+  watched: readonly TokenizedPair[],
+  output: Output,
+): void {
+  const seen = new Set(training.map(({ prompt }) => prompt.join()));
+  const shared = watched.filter(({ prompt }) => seen.has(prompt.join())).length;
+  if (shared === 0) return;
+  output.human(`note: ${shared} of ${watched.length} pairs of --eval-pairs have a prompt that --pairs has too`);
 }
 
 /** Options that name what is had anyway, or do not change what a run ends in. */

@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { Command } from 'commander';
 import {
   addTrainOptions,
@@ -8,7 +12,7 @@ import {
 } from '../../../node/commands/trainOptions.ts';
 import { defaultLearningRate } from '../../../node/commands/trainingOptions.ts';
 import { prepareRun } from '../../../node/commands/trainRun.ts';
-import { Output } from '../../../node/commands/output.ts';
+import { Output, type OutputStreams } from '../../../node/commands/output.ts';
 import { openCheckpoint } from '../../../node/model/checkpoint.ts';
 import { initialAdapter, withAlpha } from '../../../node/training/adapter.ts';
 
@@ -127,6 +131,23 @@ describe('options of prefmesh train', () => {
     ]) {
       assert.throws(() => parse(...args), { name: /Commander|InvalidArgument/ }, args.join(' '));
     }
+  });
+
+  it('say how many of the pairs to watch have a prompt that training sees', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'prefmesh-watched-'));
+    const watched = join(folder.path, 'watched.jsonl');
+    const [first] = (await readFile('test/oracle/llama/pairs.jsonl', 'utf8')).split('\n');
+    const others = ['A prompt of its own', 'Another'].map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' }));
+    await writeFile(watched, [first, ...others.map((pair) => JSON.stringify(pair))].join('\n'));
+    const noted = async (file: string) => {
+      const stderr = new PassThrough();
+      const options = parse('--eval-pairs', file, '--home', folder.path, '--device', 'cpu');
+      await prepareRun(options, new Output({ json: true }, { stdout: stderr, stderr } as unknown as OutputStreams));
+      return String(stderr.read() ?? '');
+    };
+    assert.match(await noted(watched), /^note: 1 of 3 pairs of --eval-pairs have a prompt that --pairs has too$/m);
+    await writeFile(watched, others.map((pair) => JSON.stringify(pair)).join('\n'));
+    assert.doesNotMatch(await noted(watched), /prompt/);
   });
 
   it('need pairs to watch before they can stop early', async () => {
