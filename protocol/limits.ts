@@ -240,6 +240,11 @@ export const LIMITS = {
     unit: 'count',
     why: 'chunks asked for ahead; hides the round trip and bounds what is in memory',
   },
+  blobsAtOnce: {
+    value: 8,
+    unit: 'count',
+    why: 'blobs of a round that a node fetches beside each other: hides the round trips of small ones',
+  },
   streamUnread: {
     value: 512 * KiB,
     unit: 'bytes',

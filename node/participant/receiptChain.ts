@@ -19,6 +19,7 @@ import { decodeBlob } from '../../protocol/tensorBlob.ts';
 import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
 import type { Verification } from '../../protocol/verification.ts';
 import type { BlobClient } from '../network/blob/client.ts';
+import { beside } from '../beside.ts';
 import type { Blobs } from '../storage/blobs.ts';
 import type { Clock } from '../clock.ts';
 import { acknowledgers } from './acknowledgers.ts';
@@ -217,7 +218,7 @@ export class ReceiptChain {
     const repeated = [receipt.parent, ...(before === null ? [] : [before]), ...inputs];
     const wanted = new Set(verify === 'full' ? [receipt.output, ...repeated] : [receipt.output]);
     let [received, size] = [0, 0];
-    for (const hash of wanted) {
+    await beside([...wanted], LIMITS.blobsAtOnce.value, async (hash) => {
       try {
         const bytes = await this.#fetch(hash, signal);
         if (bytes > 0) fetched.push(hash);
@@ -227,7 +228,7 @@ export class ReceiptChain {
         if (!isPrefmeshError(error) || error.exitCode === 4) throw error;
         if (hash === receipt.output) missing.push(error);
       }
-    }
+    });
     store.countBytes(federation.hash, 0, received);
     return { received, size, missing };
   }
@@ -236,8 +237,10 @@ export class ReceiptChain {
   async #fetch(hash: Sha256, signal?: AbortSignal): Promise<number> {
     const { blobs, client, link } = this.#components;
     try {
-      await blobs.verify(hash);
-      return 0;
+      if (await blobs.has(hash)) {
+        await blobs.verify(hash);
+        return 0;
+      }
     } catch (error) {
       if (!isPrefmeshError(error, 'BLOB_MISSING') && !isPrefmeshError(error, 'BLOB_CORRUPT')) throw error;
     }
