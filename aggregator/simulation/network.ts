@@ -57,6 +57,8 @@ const SILENT_SHARE = 0.2;
 /** How long it takes to notice that a connection is cut, or that nobody is there (ms). */
 const CUT_AFTER = 1_500;
 const DIAL_FAILS_AFTER = 3_000;
+/** How soon a connection is back that was held (ms): somewhere between two attempts to dial. */
+const RECONNECTS_WITHIN = 250;
 const REQUEST_BYTES = 600;
 const REPLY_BYTES = 500;
 
@@ -76,6 +78,8 @@ export class SimulatedNetwork {
     ParticipantId,
     { readonly for: ParticipantId; readonly to: ReadonlySet<ParticipantId> }
   >();
+  /** Told when somebody may be reached who could not be before. */
+  readonly #waiting = new Set<() => void>();
   /** Who has the aggregator's bandwidth: it and the witnesses. */
   readonly #fast: ReadonlySet<ParticipantId>;
 
@@ -88,6 +92,7 @@ export class SimulatedNetwork {
 
   attach(process: SimulatedProcess, services: Services): void {
     this.#attached.set(process.id, { process, services });
+    this.#tellWaiting();
   }
 
   /** Cuts these machines off from all others; they reach each other. */
@@ -98,6 +103,40 @@ export class SimulatedNetwork {
 
   heal(): void {
     this.#cut.clear();
+    this.#tellWaiting();
+  }
+
+  /**
+   * Waits until `look` finds who is connected again: machines that were reached before dial each other, and some time
+   * after both can be reached they are. Throws the signal's reason.
+   */
+  async connection(
+    process: SimulatedProcess,
+    look: () => ParticipantId | undefined,
+    signal: AbortSignal,
+  ): Promise<ParticipantId> {
+    const there = look();
+    if (there !== undefined) return there;
+    const { promise, resolve, reject } = Promise.withResolvers<ParticipantId>();
+    const again = (): void => {
+      this.#schedule.after(RECONNECTS_WITHIN * this.#random.uniform(), () => {
+        const found = process.alive ? look() : undefined;
+        if (found !== undefined) resolve(found);
+      });
+    };
+    const stop = (): void => reject(signal.reason);
+    this.#waiting.add(again);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await promise;
+    } finally {
+      this.#waiting.delete(again);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #tellWaiting(): void {
+    for (const again of this.#waiting) again();
   }
 
   /** Lets `double` answer whoever of `to` asks for `id`. */

@@ -14,12 +14,14 @@ export function remoteAggregator(
   onSend: (envelope: Uint8Array, to: ParticipantId) => void,
 ): Remote {
   const reached = new Set<ParticipantId>();
+  const connected = (): ParticipantId[] => [...reached].filter((id) => network.reaches(process.id, id));
   const to = (address: string): ParticipantId => address.slice(address.lastIndexOf('/') + 1) as ParticipantId;
   return {
     host: {
       get connectedPeers() {
-        return [...reached].filter((id) => network.reaches(process.id, id));
+        return connected();
       },
+      connection: (peers, signal) => network.connection(process, () => connected().find((id) => peers.has(id)), signal),
       connect: async (target, options) => {
         const id = to(target);
         await network.request(process, id, 'dial', () => null, options);

@@ -120,6 +120,26 @@ export class Host implements AsyncDisposable {
     return this.libp2p.getPeers().flatMap((peer) => asParticipant(peer) ?? []);
   }
 
+  /** Waits until one of these peers is connected, whoever dialled, and says which. Throws the signal's reason. */
+  async connection(peers: ReadonlySet<ParticipantId>, signal: AbortSignal): Promise<ParticipantId> {
+    const { promise, resolve, reject } = Promise.withResolvers<ParticipantId>();
+    const look = (): void => {
+      const there = this.connectedPeers.find((peer) => peers.has(peer));
+      if (there !== undefined) resolve(there);
+    };
+    const stop = (): void => reject(signal.reason);
+    this.libp2p.addEventListener('peer:connect', look);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      signal.throwIfAborted();
+      look();
+      return await promise;
+    } finally {
+      this.libp2p.removeEventListener('peer:connect', look);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
   /** Waits until one bootstrap node is connected. @throws BOOTSTRAP_UNREACHABLE after `wait` ms */
   async ready(options: { readonly wait?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
     await this.#anchors.ready(options);

@@ -14,7 +14,6 @@ import { openEnvelope, sealMessage } from '../../protocol/opening.ts';
 import type { OpenedMessage } from '../../protocol/opening.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { ReplayWindow } from '../../protocol/replay.ts';
-import { pause } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { within } from '../network/deadline.ts';
 import type { FederationClient } from '../network/federation/client.ts';
@@ -42,7 +41,7 @@ interface Located {
 export interface AggregatorLinkComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
-  readonly host: Pick<Host, 'connectedPeers' | 'connect' | 'hold'>;
+  readonly host: Pick<Host, 'connectedPeers' | 'connection' | 'connect' | 'hold'>;
   readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log' | 'cosign'>;
   /** Peers that the network names for the federation: hints. */
   readonly providers: (signal: AbortSignal) => AsyncIterable<{ readonly id: ParticipantId }>;
@@ -248,11 +247,7 @@ export class AggregatorLink {
 
   /** Resolves when the host has a connection to an aggregator, whoever made it. */
   async #comesBack(signal: AbortSignal): Promise<Located> {
-    for (;;) {
-      const back = this.#components.host.connectedPeers.find((peer) => this.#aggregators.has(peer));
-      if (back !== undefined) return { id: back, through: 'address' };
-      await pause(this.#components.clock, LIMITS.pollFirst.value, signal);
-    }
+    return { id: await this.#components.host.connection(this.#aggregators, signal), through: 'address' };
   }
 }
 

@@ -134,6 +134,21 @@ describe('the host', () => {
     assert.equal(await other.connect(pair.first.addresses[0]!), pair.first.id);
   });
 
+  it('says when one of the peers waited for is connected, whoever dialled, and stops waiting when told to', async () => {
+    await using pair = await startPair();
+    const { first, second } = pair;
+    await using third = await startHost();
+    const never = new AbortController();
+    const waited = third.connection(new Set([second.id]), never.signal);
+    await third.connect(first.addresses[0]!); // not the one
+    await second.connect(third.addresses[0]!);
+    assert.equal(await waited, second.id);
+    assert.equal(await third.connection(new Set([second.id]), never.signal), second.id, 'at once, if it is there');
+    const stopped = third.connection(new Set([newIdentity().id]), never.signal);
+    never.abort(new Error('enough'));
+    await assert.rejects(stopped, /enough/);
+  });
+
   it('takes no notice of peers whose key is not Ed25519', async () => {
     await using host = await startHost({ role: 'aggregator' });
     const stranger = await createLibp2p({
