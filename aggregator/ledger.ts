@@ -19,6 +19,7 @@ import type { OpenedReceipt } from '../protocol/receipt.ts';
 import { ReplayWindow } from '../protocol/replay.ts';
 import type { ReplayTable, SenderWindow } from '../protocol/replay.ts';
 import type { FederationState } from '../protocol/roundState.ts';
+import { stateText } from './stateText.ts';
 
 /** The schema. */
 export const LEDGER_MIGRATIONS: readonly Migration[] = [
@@ -76,6 +77,8 @@ export interface UpdateRow {
 
 /** What is committed together with a new state. */
 export interface Commitment {
+  /** Whose message brought it about. */
+  readonly sender?: ParticipantId | undefined;
   readonly update?: UpdateRow;
   readonly invite?: { readonly serial: string; readonly participant: ParticipantId; readonly inviter: ParticipantId };
 }
@@ -85,7 +88,6 @@ export class Ledger implements Disposable {
   readonly #database: Sql;
   readonly #federation: Sha256;
   readonly #replay: ReplayWindow;
-  readonly #unsaved = new Set<ParticipantId>();
 
   private constructor(database: Sql, federation: Sha256) {
     this.#database = database;
@@ -109,7 +111,7 @@ export class Ledger implements Disposable {
   static over(database: Sql, { hash, bytes }: OpenedManifest, initial: () => FederationState): Ledger {
     const known = database.get('SELECT 1 FROM federation WHERE id = ?', hash);
     if (known === undefined) {
-      const state = JSON.stringify(initial());
+      const state = stateText(initial());
       database.run('INSERT INTO federation (id, manifest, state) VALUES (?, ?, ?)', hash, bytes, state);
     }
     return new Ledger(database, hash);
@@ -132,23 +134,17 @@ export class Ledger implements Disposable {
   }
 
   /**
-   * The numbers of messages that were taken. They are on disk from the next `commit` on, together with what the
-   * message brought about; a message that brought nothing about may be taken again after a crash, and does no more.
+   * The numbers of messages that were taken. Those of a sender are on disk from the `commit` on of what a message of
+   * it brought about; a message that brought nothing about may be taken again after a crash, and does no more.
    */
   get replay(): ReplayTable {
-    return {
-      seen: (sender, sequence) => this.#replay.seen(sender, sequence),
-      record: (sender, sequence) => {
-        this.#replay.record(sender, sequence);
-        this.#unsaved.add(sender);
-      },
-    };
+    return this.#replay;
   }
 
   /** Makes a state durable, with what belongs to it. */
-  commit(state: FederationState, { update, invite }: Commitment = {}): void {
+  commit(state: FederationState, { update, invite, sender }: Commitment = {}): void {
     this.#database.transaction(() => {
-      this.#database.run('UPDATE federation SET state = ? WHERE id = ?', JSON.stringify(state), this.#federation);
+      this.#database.run('UPDATE federation SET state = ? WHERE id = ?', stateText(state), this.#federation);
       if (update) this.#writeUpdate(update);
       if (invite) {
         this.#database.run(
@@ -159,16 +155,15 @@ export class Ledger implements Disposable {
           invite.inviter,
         );
       }
-      for (const sender of this.#unsaved) {
-        this.#database.run(
-          'INSERT OR REPLACE INTO senders (federation, sender, window) VALUES (?, ?, ?)',
-          this.#federation,
-          sender,
-          JSON.stringify(this.#replay.windowOf(sender)),
-        );
-      }
+      const window = sender && this.#replay.windowOf(sender);
+      if (window === undefined) return;
+      this.#database.run(
+        'INSERT OR REPLACE INTO senders (federation, sender, window) VALUES (?, ?, ?)',
+        this.#federation,
+        sender!,
+        JSON.stringify(window),
+      );
     });
-    this.#unsaved.clear();
   }
 
   /**
@@ -185,7 +180,7 @@ export class Ledger implements Disposable {
         this.#writeUpdate(row);
       }
       this.storeReceipt(content.round, hash, bytes);
-      this.#database.run('UPDATE federation SET state = ? WHERE id = ?', JSON.stringify(state), this.#federation);
+      this.#database.run('UPDATE federation SET state = ? WHERE id = ?', stateText(state), this.#federation);
     });
   }
 

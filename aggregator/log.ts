@@ -20,6 +20,8 @@ export class FederationLog {
   readonly #ledger: Ledger;
   /** Leaf hashes of the receipts that were read so far; receipts never change. */
   readonly #leaves: Uint8Array[] = [];
+  /** The checkpoint that was signed last, without cosignatures: everybody asks for the same one. */
+  #signed: { readonly size: number; readonly note: string } | undefined;
 
   constructor(federation: OpenedManifest, identity: Identity, ledger: Ledger) {
     this.#federation = federation;
@@ -73,9 +75,14 @@ export class FederationLog {
   }
 
   #checkpointOf(size: number): string {
-    const root = rootOfLeaves(this.#leaves.slice(0, size));
-    const own = { federation: this.#federation.hash, size, root };
-    return this.#ledger.cosigned(size) ?? signCheckpoint(this.#identity, own);
+    const cosigned = this.#ledger.cosigned(size);
+    if (cosigned !== undefined) return cosigned;
+    if (this.#signed?.size !== size) {
+      const root = rootOfLeaves(this.#leaves.slice(0, size));
+      const note = signCheckpoint(this.#identity, { federation: this.#federation.hash, size, root });
+      this.#signed = { size, note };
+    }
+    return this.#signed.note;
   }
 
   /** Receipts are numbered from 1 without gaps. */

@@ -9,7 +9,7 @@
 import { isPrefmeshError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { EvaluationFigures } from '../protocol/figures.ts';
-import type { Identity } from '../protocol/identity.ts';
+import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { Sha256 } from '../protocol/names.ts';
 import { sealMessage } from '../protocol/opening.ts';
@@ -101,7 +101,7 @@ export class Rounds implements AsyncDisposable {
   ): ErrorCode | null | undefined {
     const before = this.#state;
     const { state, effects } = step(before, event);
-    if (state !== before) this.#components.ledger.commit(state, alongside);
+    if (state !== before) this.#components.ledger.commit(state, { sender: senderOf(event), ...alongside });
     this.#state = state;
     const code = effects.find((effect) => effect.type === 'answer')?.code;
     if (tell && state !== before && !code) this.#components.onEvent(tell(state));
@@ -239,6 +239,12 @@ export class Rounds implements AsyncDisposable {
     const { alarm, now } = this.#components;
     this.#alarm = alarm(at, () => this.feed({ type: 'tick', at: now() }));
   }
+}
+
+/** Whose message an event is; undefined for what comes of itself. */
+function senderOf(event: RoundEvent): ParticipantId | undefined {
+  if ('participant' in event) return event.participant;
+  return 'offer' in event ? event.offer.sender : undefined;
 }
 
 /** An accepted update's blob is gone, and nobody has it. */

@@ -32,7 +32,7 @@ export class ReplayWindow implements ReplayTable {
 
   /** Starts from what `entries` gave before. */
   constructor(entries: Iterable<readonly [ParticipantId, SenderWindow]> = []) {
-    this.#senders = new Map([...entries].map(([sender, window]) => [sender, structuredClone(window)]));
+    this.#senders = new Map([...entries].map(([sender, window]) => [sender, copyOf(window)]));
   }
 
   seen(sender: ParticipantId, sequence: number): boolean {
@@ -58,13 +58,17 @@ export class ReplayWindow implements ReplayTable {
   /** The window of one sender after the last `record`, for a store to keep. */
   windowOf(sender: ParticipantId): SenderWindow | undefined {
     const window = this.#senders.get(sender);
-    return window && structuredClone(window);
+    return window && copyOf(window);
   }
 
   /** All there is to keep. */
   entries(): [ParticipantId, SenderWindow][] {
-    return [...this.#senders].map(([sender, window]) => [sender, structuredClone(window)]);
+    return [...this.#senders].map(([sender, window]) => [sender, copyOf(window)]);
   }
+}
+
+function copyOf({ floor, taken }: SenderWindow): SenderWindow {
+  return { floor, taken: [...taken] };
 }
 
 /** The window with one more number in it; the oldest falls out, and becomes the floor, when it is full. */
