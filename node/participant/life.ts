@@ -63,7 +63,7 @@ export class Life {
     for (;;) {
       this.#signal.throwIfAborted();
       try {
-        const { status } = store.membership(federation)!;
+        const status = store.status(federation);
         if (status === 'leaving' || status === 'left') return await this.#leave();
         if (status === 'paused') await this.#pause();
         else if ((await this.#turn()) === 'over') return;

@@ -57,7 +57,8 @@ export class LogWatch {
     const grown = { newSize: found.size, newRoot: found.root, proof: answer.proof };
     if (!verifyConsistency({ ...own, ...grown })) throw forked('it does not go on from the receipts verified here');
     if (before !== null) checkBefore(before, found, leaves, forked);
-    if (before === null || found.size >= before.size) store.recordCheckpoint(federation.hash, answer.checkpoint);
+    const news = known !== answer.checkpoint && (before === null || found.size >= before.size);
+    if (news) store.recordCheckpoint(federation.hash, answer.checkpoint);
     return found;
   }
 

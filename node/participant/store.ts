@@ -156,6 +156,14 @@ export class ParticipantStore implements Disposable {
     return row && this.#membershipOf(row);
   }
 
+  /** What the person wants of the federation; it may be said by another process at any time. */
+  status(federation: Sha256): MembershipStatus | undefined {
+    return this.#database.get<{ status: MembershipStatus }>(
+      'SELECT status FROM memberships WHERE federation = ?',
+      federation,
+    )?.status;
+  }
+
   /** Joins, or joins again: with other pairs, another invite, or after leaving. What was done in its rounds stays. */
   join(membership: Omit<Membership, 'status' | 'bytesSent' | 'bytesReceived' | 'standing'>): void {
     const { federation, consent, pairs, model, addresses, invite, joinedAt } = membership;
@@ -200,7 +208,11 @@ export class ParticipantStore implements Disposable {
   }
 
   update(federation: Sha256, round: RoundNumber): OwnUpdate | undefined {
-    return this.updates(federation).find((update) => update.round === round);
+    return this.#database.get<OwnUpdate>(
+      `SELECT round, factor, parent, blob, bytes, status, code FROM updates WHERE federation = ? AND round = ?`,
+      federation,
+      round,
+    );
   }
 
   updates(federation: Sha256): OwnUpdate[] {
