@@ -76,18 +76,28 @@ function scan(bytes: Uint8Array, what: string): void {
     const start = take(width);
     return width === 1 ? view.getUint8(start) : width === 2 ? view.getUint16(start) : view.getUint32(start);
   }
-  function string(length: number): string {
+  /** Moves past a text and returns where it began. Most texts are names and hashes, all of it ASCII. */
+  function string(length: number): number {
     const start = take(length);
+    for (let i = start; i < at; i++) if (bytes[i]! > 0x7f) return demandUtf8(start);
+    return start;
+  }
+  function demandUtf8(start: number): number {
     try {
-      return text.decode(bytes.subarray(start, at));
+      text.decode(bytes.subarray(start, at));
+      return start;
     } catch {
       return refuse('text that is not UTF-8');
     }
   }
   function key(): string {
     const tag = view.getUint8(take(1));
-    if (tag >= 0xa0 && tag <= 0xbf) return string(tag & 0x1f);
-    if (tag >= 0xd9 && tag <= 0xdb) return string(size((1 << (tag - 0xd9)) as 1 | 2 | 4));
+    const start = string(keyLength(tag));
+    return text.decode(bytes.subarray(start, at));
+  }
+  function keyLength(tag: number): number {
+    if (tag >= 0xa0 && tag <= 0xbf) return tag & 0x1f;
+    if (tag >= 0xd9 && tag <= 0xdb) return size((1 << (tag - 0xd9)) as 1 | 2 | 4);
     return refuse('a map key that is not text');
   }
   function array(length: number, depth: number): void {

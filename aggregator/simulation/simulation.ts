@@ -23,7 +23,7 @@ import type { World } from './world.ts';
 
 /** When every simulation begins (ms since 1970). */
 const START = 1_790_000_000_000;
-/** How long everybody has to fetch the last adapter, in ms. */
+/** How long everybody has to follow to the end once no round is left, in ms, besides the time of a round. */
 const GRACE = 600_000;
 /** A run that takes so many times the time of its rounds has hung. */
 const PATIENCE = 3;
@@ -112,12 +112,13 @@ export async function simulate(
   unleash(options, world, { aggregator, participants });
   spoil?.({ aggregator, participants, world });
   for (const { machine } of machines) machine.start();
-  const limit = START + PATIENCE * rounds * (options.roundTime + joinTime) + GRACE;
+  const grace = GRACE + options.roundTime;
+  const limit = START + PATIENCE * rounds * (options.roundTime + joinTime) + grace;
   let end = limit;
   const over = (): boolean => {
     if (aggregator.finished && end === limit) {
       calm(world, { aggregator, participants });
-      end = Math.min(limit, schedule.now + GRACE);
+      end = Math.min(limit, schedule.now + grace);
     }
     return (
       fault !== undefined ||
