@@ -16,7 +16,9 @@ import { LIMITS } from './limits.ts';
 export type WireValue =
   null | boolean | number | string | Uint8Array | readonly WireValue[] | { readonly [key: string]: WireValue };
 
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number', copyBuffers: true });
+const settings = { useRecords: false, variableMapSize: true, int64AsType: 'number' } as const;
+const packr = new Packr({ ...settings, copyBuffers: true });
+const viewing = new Packr({ ...settings, copyBuffers: false });
 const text = new TextDecoder('utf-8', { fatal: true });
 
 /** Encodes a value in the part of MessagePack that `decode` accepts. Throws MALFORMED for any other value. */
@@ -31,26 +33,31 @@ export interface DecodeOptions {
   readonly what: string;
   /** Refuse more bytes than this before looking at one of them. */
   readonly maxBytes: number;
+  /**
+   * Give binary values as views of `bytes` instead of copies: for a message that is mostly one of them, whose bytes nobody
+   * changes. A small value would keep all of `bytes` in memory. Default false.
+   */
+  readonly views?: boolean;
 }
 
 /** Decodes and checks one value that fills `bytes` exactly. Throws OVERSIZED, MALFORMED. */
 export function decode<Schema extends z.ZodType>(
   bytes: Uint8Array,
   schema: Schema,
-  { what, maxBytes }: DecodeOptions,
+  { what, maxBytes, views = false }: DecodeOptions,
 ): z.output<Schema> {
   if (bytes.length > maxBytes) throw new PrefmeshError('OVERSIZED', { what, bytes: bytes.length, limit: maxBytes });
   scan(bytes, what);
-  const parsed = schema.safeParse(unpack(bytes, what));
+  const parsed = schema.safeParse(unpack(bytes, what, views));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new PrefmeshError('MALFORMED', { what, problem: `${issue.path.join('.') || 'value'}: ${issue.message}` });
 }
 
-function unpack(bytes: Uint8Array, what: string): unknown {
+function unpack(bytes: Uint8Array, what: string, views: boolean): unknown {
   try {
     // A view of its own, because the library leaves a property on the one that it reads.
-    return packr.unpack(bytes.subarray());
+    return (views ? viewing : packr).unpack(bytes.subarray());
   } catch (cause) {
     throw new PrefmeshError('MALFORMED', { what, problem: 'not MessagePack' }, { cause });
   }

@@ -75,7 +75,8 @@ export function lengthPrefixed(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts.flatMap((part) => [uvarint(part.length), part])));
 }
 
-function uvarint(value: number): Uint8Array {
+/** An unsigned LEB128 varint. */
+export function uvarint(value: number): Uint8Array {
   const bytes: number[] = [];
   let rest = value;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);

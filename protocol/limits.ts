@@ -13,10 +13,11 @@ const KiB = 1024;
 
 export const LIMITS = {
   blobChunk: {
-    value: 1024 * KiB,
+    value: 256 * KiB,
     unit: 'bytes',
-    why: 'largest single message that crosses a stream without hitting the muxer buffers',
+    why: 'what a cut in the middle of a transfer throws away at most of a message that was half there',
   },
+  filePiece: { value: 1024 * KiB, unit: 'bytes', why: 'what is read of a file at a time to hash it' },
   databaseBusyWait: {
     value: 5_000,
     unit: 'ms',
@@ -236,9 +237,9 @@ export const LIMITS = {
     why: 'largest pairs file that is read, since its pairs are held in memory',
   },
   blobDepth: {
-    value: 4,
+    value: 16,
     unit: 'count',
-    why: 'chunks asked for ahead; hides the round trip and bounds what is in memory',
+    why: 'chunks asked for ahead, 4 MiB; hides the round trip and bounds what is in memory',
   },
   blobsAtOnce: {
     value: 8,
@@ -250,7 +251,7 @@ export const LIMITS = {
     unit: 'bytes',
     why: 'twice the first window of a stream: what may have come before the first read',
   },
-  blobReadWait: { value: 30_000, unit: 'ms', why: 'one chunk of 1 MiB at 300 kbit/s' },
+  blobReadWait: { value: 30_000, unit: 'ms', why: 'one chunk of 256 KiB at 75 kbit/s' },
   blobSlowest: { value: 32 * KiB, unit: 'bytes', why: 'bytes a second below which a whole transfer is given up' },
   blobAttempts: {
     value: 6,

@@ -7,9 +7,10 @@
  */
 import type { Stream } from '@libp2p/interface';
 import { InvalidDataLengthError, InvalidDataLengthLengthError, lpStream } from '@libp2p/utils';
+import { Uint8ArrayList } from 'uint8arraylist';
 import type { z } from 'zod';
-import { type WireValue, decode, encode } from '../../protocol/codec.ts';
-import { lengthPrefixed } from '../../protocol/envelope.ts';
+import { type DecodeOptions, type WireValue, decode, encode } from '../../protocol/codec.ts';
+import { uvarint } from '../../protocol/envelope.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { isDeadline, networkProblem } from './problem.ts';
@@ -57,7 +58,7 @@ export class Frames {
    */
   async read<Schema extends z.ZodType>(
     schema: Schema,
-    { what, wait, signal }: FrameOptions,
+    { what, wait, signal, views = false }: FrameOptions & Pick<DecodeOptions, 'views'>,
   ): Promise<z.output<Schema>> {
     let bytes: Uint8Array;
     try {
@@ -67,17 +68,22 @@ export class Frames {
     } catch (error) {
       throw this.#failure(error, what, wait, signal);
     }
-    return decode(bytes, schema, { what, maxBytes: this.#bounds.maxFrame });
+    return decode(bytes, schema, { what, maxBytes: this.#bounds.maxFrame, views });
   }
 
   /**
    * Writes a frame; resolves when the muxer has taken it but for `LIMITS.streamUnsent`, which a remote that reads slowly
    * may make the longest part. @throws PEER_SILENT, STREAM_CUT
    */
-  async write(value: WireValue, { what, wait, signal }: FrameOptions): Promise<void> {
-    const bytes = encode(value);
+  async write(value: WireValue, options: FrameOptions): Promise<void> {
+    await this.writeEncoded([encode(value)], options);
+  }
+
+  /** As `write`, for a value that is encoded already: its bytes in parts, which nobody may change any more. */
+  async writeEncoded(parts: readonly Uint8Array[], { what, wait, signal }: FrameOptions): Promise<void> {
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
     try {
-      await within(wait, signal, () => this.#send(lengthPrefixed(bytes)));
+      await within(wait, signal, () => this.#send(new Uint8ArrayList(uvarint(length), ...parts)));
     } catch (error) {
       throw this.#failure(error, what, wait, signal);
     }
@@ -96,7 +102,7 @@ export class Frames {
     this.#stream.abort(new Error(reason));
   }
 
-  async #send(bytes: Uint8Array): Promise<void> {
+  async #send(bytes: Uint8ArrayList): Promise<void> {
     const stream = this.#stream;
     const taken = Promise.withResolvers<void>();
     // libp2p sends on from its buffer in a microtask of its own after each `drain`; look after that.

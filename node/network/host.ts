@@ -39,6 +39,7 @@ import { within } from './deadline.ts';
 import { gossipService } from './gossip.ts';
 import { libp2pLogger } from './logger.ts';
 import { type PresetName, type Role, preset } from './presets.ts';
+import { noiseCiphers } from './noiseCiphers.ts';
 import { hasCause, networkProblem } from './problem.ts';
 import { type RelayBounds, type Road, addressCheck, relayService, relayTransport, roadOf } from './relay.ts';
 
@@ -302,7 +303,7 @@ async function createNode(identity: Identity, options: HostOptions, log: Logger)
       privateKey: libp2pKey(identity),
       addresses: { listen, announce },
       transports: [tcp(), relayTransport()],
-      connectionEncrypters: [noise()],
+      connectionEncrypters: [noise({ crypto: noiseCiphers })],
       streamMuxers: [
         yamux({
           maxInboundStreams: LIMITS.connectionStreams.value,

@@ -42,8 +42,9 @@ export class PartialBlob implements AsyncDisposable {
   async append(bytes: Uint8Array): Promise<void> {
     const { size, part, handle, digest } = this.#state;
     if (this.#length + bytes.length > size) throw new RangeError('more bytes than the blob has');
-    await naming(part, () => writeFully(handle, bytes, this.#length));
-    digest.update(bytes);
+    const written = naming(part, () => writeFully(handle, bytes, this.#length));
+    digest.update(bytes); // while another thread writes
+    await written;
     this.#length += bytes.length;
   }
 

@@ -7,7 +7,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 
 /** `length` bytes from `offset`; fewer only at the end of the file. */
 export async function readRange(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Math.max(0, length));
+  const bytes = Buffer.allocUnsafeSlow(Math.max(0, length)); // what is not filled is not returned
   let filled = 0;
   while (filled < bytes.length) {
     const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, offset + filled);
@@ -21,7 +21,7 @@ export async function readRange(handle: FileHandle, offset: number, length: numb
 export async function hashFile(handle: FileHandle, onBytes: (bytes: Uint8Array) => void): Promise<string> {
   const digest = createHash('sha256');
   for (let offset = 0; ;) {
-    const bytes = await readRange(handle, offset, LIMITS.blobChunk.value);
+    const bytes = await readRange(handle, offset, LIMITS.filePiece.value);
     if (bytes.length === 0) return digest.digest('hex');
     onBytes(bytes);
     digest.update(bytes);

@@ -101,7 +101,7 @@ class PartialFile {
     while (this.#length < size) {
       signal?.throwIfAborted();
       const bytes = await naming(this.#path, () =>
-        readRange(this.#handle, this.#length, Math.min(LIMITS.blobChunk.value, size - this.#length)),
+        readRange(this.#handle, this.#length, Math.min(LIMITS.filePiece.value, size - this.#length)),
       );
       if (bytes.length === 0) return;
       this.#hash.update(bytes);

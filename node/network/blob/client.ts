@@ -201,11 +201,17 @@ async function pull(
 ): Promise<void> {
   const end = chunkCount(size);
   let asked = Math.ceil(partial.length / LIMITS.blobChunk.value);
+  let cut = false;
   for (let next = asked; next < end; next++) {
-    for (; asked < Math.min(end, next + LIMITS.blobDepth.value); asked++) {
-      await frames.write({ t: 'get', id: hash, chunk: asked }, { what: 'blob request', wait, signal });
+    try {
+      for (; !cut && asked < Math.min(end, next + LIMITS.blobDepth.value); asked++) {
+        await frames.write({ t: 'get', id: hash, chunk: asked }, { what: 'blob request', wait, signal });
+      }
+    } catch (error) {
+      if (!isPrefmeshError(error, 'STREAM_CUT')) throw error;
+      cut = true; // the chunks that came before it are still to be read
     }
-    const reply = await frames.read(blobChunkSchema, { what: 'blob chunk', wait, signal });
+    const reply = await frames.read(blobChunkSchema, { what: 'blob chunk', wait, signal, views: true });
     if (reply.t === 'refused') throw refused(frames.peer, `blob ${hash}`, reply);
     if (reply.chunk !== next || reply.bytes.length !== chunkLength(size, next)) {
       throw new PrefmeshError('MALFORMED', { what: 'blob chunk', problem: 'another chunk or length than asked for' });

@@ -5,6 +5,7 @@
  * answered with a code; only a peer that breaks the framing loses its stream.
  */
 import type { Stream } from '@libp2p/interface';
+import { encode } from '../../../protocol/codec.ts';
 import { PrefmeshError, isPrefmeshError } from '../../../protocol/errors.ts';
 import type { ParticipantId } from '../../../protocol/identity.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
@@ -14,7 +15,7 @@ import { Allowance } from '../allowance.ts';
 import { Frames } from '../frames.ts';
 import type { Host } from '../host.ts';
 import { refusalOf } from '../refusal.ts';
-import { BLOB_PROTOCOL, BLOB_REQUEST_BYTES, type BlobRequest, blobRequestSchema } from './messages.ts';
+import { BLOB_PROTOCOL, BLOB_REQUEST_BYTES, type BlobRequest, blobRequestSchema, encodeChunk } from './messages.ts';
 
 export interface BlobServerComponents {
   readonly host: Host;
@@ -62,11 +63,16 @@ export class BlobServer implements AsyncDisposable {
     await using open = new OpenBlob(this.#store);
     const wait = LIMITS.blobReadWait.value;
     try {
+      let sent = Promise.resolve();
       for (;;) {
         const request = await frames.read(blobRequestSchema, { what: 'blob request', wait });
         if (request.t === 'done') break;
-        await frames.write(await this.#answer(request, peer, open), { what: 'blob reply', wait });
+        const reply = await this.#answer(request, peer, open); // comes from disk while the one before it leaves
+        await sent;
+        sent = frames.writeEncoded(reply, { what: 'blob reply', wait });
+        sent.catch(() => undefined); // seen where it is awaited
       }
+      await sent;
     } catch (error) {
       if (isPrefmeshError(error, 'STREAM_CUT') || isPrefmeshError(error, 'PEER_SILENT'))
         return frames.abort(error.code);
@@ -75,20 +81,24 @@ export class BlobServer implements AsyncDisposable {
     await frames.close({ wait });
   }
 
-  async #answer(request: Exclude<BlobRequest, { t: 'done' }>, peer: ParticipantId, open: OpenBlob) {
+  async #answer(
+    request: Exclude<BlobRequest, { t: 'done' }>,
+    peer: ParticipantId,
+    open: OpenBlob,
+  ): Promise<Uint8Array[]> {
     try {
       if (!(await this.#mayRead(request.id, peer))) throw new PrefmeshError('BLOB_FORBIDDEN', { hash: request.id });
       const reader = await open.reader(request.id);
-      if (request.t === 'head') return { t: 'head', size: reader.size } as const;
+      if (request.t === 'head') return [encode({ t: 'head', size: reader.size })];
       const offset = request.chunk * LIMITS.blobChunk.value;
       if (offset >= reader.size) {
         throw new PrefmeshError('MALFORMED', { what: 'blob request', problem: 'a chunk beyond the end' });
       }
       const length = Math.min(LIMITS.blobChunk.value, reader.size - offset);
       this.#allowance.use(peer, length);
-      return { t: 'chunk', chunk: request.chunk, bytes: await reader.read(offset, length) } as const;
+      return encodeChunk(request.chunk, await reader.read(offset, length));
     } catch (error) {
-      return refusalOf(error);
+      return [encode(refusalOf(error))];
     }
   }
 }

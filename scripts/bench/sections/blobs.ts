@@ -48,8 +48,10 @@ export async function blobsSection({ runs, say }: BenchSettings): Promise<Sectio
   const ratios: number[] = [];
   for (let run = 0; run < runs; run++) {
     const random = new RandomStream(`cuts ${run}`);
-    // Parts of random length, so that the last cut comes before the end whatever is sent twice.
-    const after = Array.from({ length: CUTS }, () => Math.ceil((2 * random.uniform() * BYTES) / (CUTS + 1)));
+    // Parts of random length, so that the last cut comes before the end even if nothing is sent twice.
+    const after = Array.from({ length: CUTS }, () =>
+      Math.min(BYTES / CUTS, Math.ceil((2 * random.uniform() * BYTES) / (CUTS + 1))),
+    );
     await using server = await Served.start(source.folder, after);
     const fetched = await Fetching.start(join(folder.path, 'resumed'), server.address);
     await using _host = fetched.host;
