@@ -5,7 +5,6 @@
 import { attention, foldHeads, unfoldHeads } from '../engine/composites/attention.ts';
 import { cachedAttention } from '../engine/composites/cachedAttention.ts';
 import { constant, input, type Value } from '../engine/graph.ts';
-import { gatherRows } from '../engine/operators/indexing.ts';
 import { matmul } from '../engine/operators/matmul.ts';
 import { adaptedProjection } from '../training/adaptedProjection.ts';
 import type { AdapterLayout } from '../training/adapterVector.ts';
@@ -49,8 +48,9 @@ export function promptGraph(model: GenerationModel, rows: number, time: number):
     tokens: input('tokens', [rows, time], 'int32'),
     positions: constant(positions, [rows, time]),
     positionBound: time,
+    wanted: input('last', [rows], 'int32'),
   });
-  outputs['logits'] = logitsOf(parts, gatherRows(hidden, input('last', [rows], 'int32')));
+  outputs['logits'] = logitsOf(parts, hidden);
   return outputs;
 }
 

@@ -36,10 +36,12 @@ export interface LlamaRows {
   readonly positions: Value;
   /** Every position is below this bound. */
   readonly positionBound: number;
+  /** The tokens whose last states are wanted, int32 `[wanted]`, by their index in the flat batch; all if absent. */
+  readonly wanted?: Value | undefined;
 }
 
 export interface LlamaStates {
-  /** After the final norm, `[batch · time, hidden]`. */
+  /** After the final norm, `[batch · time, hidden]`, or `[wanted, hidden]`. */
   readonly hidden: Value;
   /** Before each layer, the same shape. */
   readonly layerInputs: readonly Value[];
@@ -74,7 +76,11 @@ export function llamaHidden({ config, weight, project, attend }: LlamaParts, row
     const q = turned(normedHeads(linear(normed, 'q_proj'), 'q_norm', heads), heads);
     const k = turned(normedHeads(linear(normed, 'k_proj'), 'k_norm', kvHeads), kvHeads);
     const v = reshape(linear(normed, 'v_proj'), [batch, time, kvHeads * headDim]);
-    const attended = reshape(attend(q, k, v, layer), [batch * time, heads * headDim]);
+    let attended = reshape(attend(q, k, v, layer), [batch * time, heads * headDim]);
+    // Nobody attends to what the last layer makes of a token: the rest of it is for the wanted ones alone.
+    if (rows.wanted !== undefined && layer === config.layers - 1) {
+      [x, attended] = [gatherRows(x, rows.wanted), gatherRows(attended, rows.wanted)];
+    }
     x = activation(add(x, linear(attended, 'o_proj')));
 
     const between = activation(rmsNorm(x, weight(`${path}.post_attention_layernorm.weight`), rmsNormEps));

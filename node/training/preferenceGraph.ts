@@ -10,7 +10,6 @@ import { sharedPromptAttention } from '../engine/composites/sharedPromptAttentio
 import { tokenLogProbs } from '../engine/composites/tokenLogProbs.ts';
 import { gradients } from '../engine/derivative.ts';
 import { input, sizeOf, type Value } from '../engine/graph.ts';
-import { gatherRows } from '../engine/operators/indexing.ts';
 import { concat, reshape, sliceAxis } from '../engine/operators/layout.ts';
 import { matmul } from '../engine/operators/matmul.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
@@ -74,12 +73,12 @@ function forward(model: PreferenceModel, shape: PreferenceShape, slopes: boolean
       tokens: input('tokens', [1, shape.tokens], 'int32'),
       positions: input('positions', [1, shape.tokens], 'int32'),
       positionBound: shape.prompt + shape.completion,
+      wanted: input('scored', [shape.scored], 'int32'),
     },
   );
-  const scored = gatherRows(hidden, input('scored', [shape.scored], 'int32'));
   const targets = input('targets', [shape.scored], 'int32');
   const head = weight(headName(config));
-  const logProbs = tokenLogProbs(scored, head, targets, { chunk: model.headChunk, slopes });
+  const logProbs = tokenLogProbs(hidden, head, targets, { chunk: model.headChunk, slopes });
   return { logProbs, factors, layerInputs };
 }
 
