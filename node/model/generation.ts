@@ -83,7 +83,7 @@ export class Generator implements AsyncDisposable {
     const bytes = weightBytes(checkpoint);
     const weights = (most: number) => (bytes <= most ? 'fast' : 'small');
     const kept = keptGraphs(executor.device, checkpoint.tensors.values(), KEPT_GRAPHS);
-    this.#reading = new CompiledGraphs(executor, kept, { weights: weights(COPIED_WEIGHTS) });
+    this.#reading = new CompiledGraphs(executor, kept, { weights: weights(COPIED_WEIGHTS), brisk: true });
     const adding = bytes <= COPIED_WEIGHTS ? kept : 1;
     this.#adding = new CompiledGraphs(executor, adding, { weights: weights(COPIED_FOR_TOKENS), brisk: true });
   }
@@ -161,19 +161,18 @@ export class Generator implements AsyncDisposable {
         takeTokens(rows, logits as Float32Array, config, sampling, onToken);
       }
     } finally {
-      for (const tensor of cache.values()) await this.#executor.release(tensor);
+      await Promise.all([...cache.values()].map((tensor) => this.#executor.release(tensor)));
     }
   }
 
   async #allocateCache(rows: number, context: number): Promise<Map<string, ResidentTensor>> {
     const { layers, kvHeads, headDim } = this.#model.checkpoint.config;
-    const cache = new Map<string, ResidentTensor>();
-    for (let layer = 0; layer < layers; layer++) {
-      for (const name of Object.values(cacheNames(layer))) {
-        cache.set(name, await this.#executor.allocate([rows, kvHeads, context, headDim]));
-      }
-    }
-    return cache;
+    const names = Array.from({ length: layers }, (_, layer) => Object.values(cacheNames(layer))).flat();
+    // At once: the first token would wait for each answer.
+    const tensors = names.map(async (name): Promise<[string, ResidentTensor]> => {
+      return [name, await this.#executor.allocate([rows, kvHeads, context, headDim])];
+    });
+    return new Map(await Promise.all(tensors));
   }
 }
 

@@ -114,6 +114,7 @@ export class Policy implements AsyncDisposable {
     this.#tokenBudget = tokenBudget;
     this.#graphs = new CompiledGraphs(executor, keptGraphs(executor.device, checkpoint.tensors.values(), KEPT_GRAPHS), {
       precision: options.precision,
+      brisk: true,
     });
     this.#gradientScale = options.precision === 'float16' ? HALF_GRADIENT_SCALE : 1;
   }
@@ -165,8 +166,10 @@ export class Policy implements AsyncDisposable {
     const sftWeight = terms.sftWeight ?? 0;
     const scale = this.#gradientScale === 1 ? 1 : this.#gradientScale * batch.pairs;
     const sums = new PairSums(pairs);
-    const total = new Float64Array(this.parameterCount);
     const plan = this.#plan(pairs);
+    // A part alone is its own sum.
+    const total = plan.length === 1 && scale === 1 ? undefined : new Float64Array(this.parameterCount);
+    let whole: Float32Array | undefined;
     const { real, run } = tokensRun(plan, pairs);
     this.#trained = { real: this.#trained.real + real, run: this.#trained.run + run };
     for (const part of plan) {
@@ -190,11 +193,12 @@ export class Policy implements AsyncDisposable {
         options,
       );
       sums.take(part, pairs, logProbs!);
-      for (let i = 0; i < total.length; i++) total[i]! += gradient![i]! / scale;
+      if (total === undefined) whole = gradient as Float32Array;
+      else for (let i = 0; i < total.length; i++) total[i]! += gradient![i]! / scale;
     }
     const { chosen, rejected } = sums;
     const { loss } = batchLoss(terms, pairs, sums, reference);
-    return { loss, gradient: Float32Array.from(total), chosen, rejected };
+    return { loss, gradient: whole ?? new Float32Array(total!), chosen, rejected };
   }
 
   #training(part: MicroBatch, loss: LossName): Promise<Executable> {
