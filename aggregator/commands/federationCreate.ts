@@ -18,7 +18,7 @@ import { openCheckpoint } from '../../node/model/checkpoint.ts';
 import { consentTerms, consentText } from '../../node/participant/consent.ts';
 import { writeFederationFile } from '../../node/participant/federationFile.ts';
 import { TARGET_MODULES } from '../../node/training/adapterVector.ts';
-import { RULE_NAMES, type RuleName } from '../../protocol/aggregation/rules.ts';
+import { fewestUpdates, RULE_NAMES, type RuleName } from '../../protocol/aggregation/rules.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { type Identity, parseParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -138,6 +138,7 @@ export function createCommand(): Command {
 
 async function create(options: CreateOptions): Promise<void> {
   const output = new Output(options);
+  checkQuorum(options);
   const { home, rank = DEFAULT_RANK, targets = DEFAULT_TARGETS } = options;
   const owner = await ownKey(home);
   const base = await openCheckpoint(options.model, { home });
@@ -182,6 +183,24 @@ async function create(options: CreateOptions): Promise<void> {
   output.json({ federation: federation.hash, file: options.out, owner: owner.id, manifest: federation.content });
   output.human(consentText(consentTerms(federation, base.config)));
   output.human(`\nwritten to ${options.out}; next: prefmesh aggregator start --federation ${options.out} …`);
+}
+
+/** A quorum that the rule can combine, and that there can be. */
+function checkQuorum({ quorum, rule, maxParticipants }: CreateOptions): void {
+  const fewest = fewestUpdates(rule, {});
+  if (quorum < fewest) {
+    const others = RULE_NAMES.filter((name) => fewestUpdates(name, {}) <= quorum);
+    throw new PrefmeshError('USAGE', {
+      problem: `a quorum of ${quorum} is too small for the rule ${rule}, which needs ${fewest} updates`,
+      hint: `pass --quorum ${fewest} or more, or one of these with --rule: ${others.join(', ')}`,
+    });
+  }
+  if (quorum > maxParticipants) {
+    throw new PrefmeshError('USAGE', {
+      problem: `a quorum of ${quorum} cannot be had of at most ${maxParticipants} participants`,
+      hint: 'lower --quorum, or raise --max-participants',
+    });
+  }
 }
 
 function admissionOf({ admission, participant = [] }: CreateOptions): Manifest['admission'] {

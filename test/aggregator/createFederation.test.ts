@@ -14,7 +14,7 @@ import { openManifest, type Manifest } from '../../protocol/manifest.ts';
 import { blobBytes } from '../../protocol/tensorBlob.ts';
 import { dequantize, factorTable, norm, quantize } from '../../protocol/update.ts';
 import { FederationFixture, MODEL } from './federationFixture.ts';
-import { run } from './program.ts';
+import { attempt, run } from './program.ts';
 
 describe('a federation that is created', function () {
   this.timeout(60_000);
@@ -43,6 +43,23 @@ describe('a federation that is created', function () {
       FederationFixture.make({ participants: 1, terms: { rootPairs: other.path('same.jsonl') } }),
       (error) => isPrefmeshError(error, 'SETS_OVERLAP') && /evaluation-0/.test(error.message),
     );
+  });
+
+  it('is refused with a quorum that its rule cannot combine or nobody can reach, before anything is opened', () => {
+    const quorum = (...options: string[]) =>
+      attempt(
+        ...['federation', 'create', '--home', fixture.path('nobody'), '--name', 'x', '--model', 'nowhere'],
+        ...['--evaluation-pairs', 'none', '--root-pairs', 'none', '--out', fixture.path('x.federation'), ...options],
+      );
+    const robust = quorum('--quorum', '2');
+    assert.equal(robust.status, 2);
+    assert.match(
+      robust.stderr,
+      /^error USAGE: a quorum of 2 is too small for the rule robust, which needs 3 updates$/m,
+    );
+    assert.match(robust.stderr, /^fix: pass --quorum 3 or more, or one of these with --rule: alternating, mean, /m);
+    assert.match(quorum('--quorum', '4', '--rule', 'krum').stderr, /rule krum, which needs 5 updates/);
+    assert.match(quorum('--quorum', '5', '--max-participants', '4').stderr, /cannot be had of at most 4 participants/);
   });
 
   it('has a norm bound that training stays below, and rounds that repeat', async () => {

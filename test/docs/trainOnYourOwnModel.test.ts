@@ -7,22 +7,12 @@ import { programCommand } from '../../node/commands/program.ts';
 import { Tokenizer } from '../../node/model/tokenizer.ts';
 import { EMBEDDED_FOLDER } from '../../node/model/checkpoint.ts';
 import { makeParticipantPairs } from '../../node/preferences/tastes/tastePairs.ts';
-import { commandTree } from '../../prefmesh.ts';
 import type { Answer, Request } from '../../scripts/llamacpp/evaluate.ts';
 import { installLlamaCpp } from '../../scripts/llamacpp/install.ts';
+import { shownCommands } from './shownCommands.ts';
 
 const PAGE = 'docs/how-to/train-on-your-own-model.md';
 const MODEL = 'HuggingFaceTB/SmolLM2-135M-Instruct';
-
-/** The words of every prefmesh command that the page shows, in order. */
-function commandsOf(page: string): string[][] {
-  const blocks = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]!.replaceAll('\\\n', ' '));
-  const lines = blocks.join('\n').split('\n');
-  return lines.flatMap((line) => {
-    const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2]!);
-    return words[0] === 'npx' && words[1] === 'prefmesh' ? [words.slice(2)] : [];
-  });
-}
 
 /** Pairs as the page has them, in messages. */
 function conversations(seed: number, count: number): string {
@@ -41,34 +31,10 @@ function conversations(seed: number, count: number): string {
 
 describe('how to train on a model of your own', function () {
   this.timeout(300_000);
-  const commands = commandsOf(readFileSync(PAGE, 'utf8'));
+  const commands = shownCommands(PAGE);
   let folder: string;
   before(() => (folder = mkdtempSync(join(tmpdir(), 'prefmesh-page-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
-
-  it('shows commands and options that exist, none without what it needs', async () => {
-    assert.ok(commands.length >= 10, `${commands.length} commands found on the page`);
-    const root = await commandTree();
-    for (const words of commands) {
-      let command = root;
-      let at = 0;
-      for (let child; (child = command.commands.find((each) => each.name() === words[at])) !== undefined; at++)
-        command = child;
-      assert.notEqual(command, root, `${words.join(' ')}: no such command`);
-      const flags = words.filter((word) => word.startsWith('--'));
-      for (const flag of flags) {
-        assert.ok(
-          command.options.some(({ long }) => long === flag),
-          `${words.join(' ')}: no option ${flag}`,
-        );
-      }
-      const missing = command.options.filter(({ mandatory, long }) => mandatory && !flags.includes(long!));
-      assert.deepEqual(
-        missing.map(({ long }) => long),
-        [],
-      );
-    }
-  });
 
   it('ends with an adapter that llama.cpp loads, every step run on the embedded model', async () => {
     writeFileSync(join(folder, 'pairs.jsonl'), conversations(1, 24));
