@@ -7,7 +7,9 @@ small triangular matrix, this forms B·A and takes its length. Needs python3 and
     python3 scripts/aggregation/golden-rules.py --check test/protocol/aggregation/golden/rules.json
 """
 
+import hashlib
 import json
+import struct
 import sys
 
 import numpy as np
@@ -94,9 +96,29 @@ def usual(x, p):
 
 
 def mix(x, p, f):
-    n = len(x)
-    order = np.argsort(distances(p), axis=1, kind="stable")
-    return np.array([x[order[i][: n - f]].mean(axis=0) for i in range(n)])
+    """x and p in the order of the hashes; of those about as far as the f-th furthest, the next after i are left out."""
+    n, squared = len(x), distances(p) ** 2
+    mixed = []
+    for i in range(n):
+        out = np.zeros(n, dtype=bool)
+        if f > 0:
+            edge = np.sort(np.delete(squared[i], i))[n - 1 - f]
+            out = squared[i] > 9 / 8 * edge
+            turn = np.roll(np.arange(n), -1 - i)[:-1]
+            about = [j for j in turn if not out[j] and squared[i, j] >= 7 / 8 * edge]
+            out[about[: f - out.sum()]] = True
+        mixed.append(x[~out].mean(axis=0))
+    return np.array(mixed)
+
+
+def hash_of(row, factor):
+    """The hash that an update goes by, of its blob as docs/reference/protocol.md has it."""
+    blob = b"prefmesh" + struct.pack("<HBBI", 1, BITS, 0, len(MODULES))
+    for name, outputs, inputs in MODULES:
+        full = f"base_model.model.model.layers.0.self_attn.{name}.lora_{factor}.weight".encode()
+        blob += struct.pack("<H", len(full)) + full + struct.pack("<B2I", 2, *shape_of(factor, outputs, inputs))
+    blob += bytes(-len(blob) % 4)
+    return hashlib.sha256(blob + row.astype("<i4").tobytes()).hexdigest()
 
 
 def aggregate(rule, updates, parent, factor, share):
@@ -119,6 +141,8 @@ def aggregate(rule, updates, parent, factor, share):
     if rule == "centred-clipping":
         return centred_clipping(x, p, 1.0, 3)
     if rule == "robust":
+        order = np.argsort([hash_of(row, factor) for row in x])
+        x, p = x[order], p[order]
         keep = usual(x, p)
         n, x, p = int(keep.sum()), x[keep], p[keep]
         f = int(np.floor(share * n + 1e-9))

@@ -149,10 +149,19 @@ def robust(updates, tensors, parameters, seed):
     sketches = [[y * share for y in sketch(tensors, update, seed)] for update, share in zip(updates, factors)]
     mixed = []
     for i in range(n):
-        far = {j: total((a - b) * (a - b) for a, b in zip(sketches[i], sketches[j])) for j in range(n) if j != i}
-        nearest = [i, *sorted(far, key=lambda j: (far[j], j))[: n - f - 1]]
-        mixed.append([sum(column) for column in zip(*[shortened[j] for j in nearest])])
+        distance = {j: total((a - b) * (a - b) for a, b in zip(sketches[i], sketches[j])) for j in range(n)}
+        far = furthest(distance, i, f)
+        mixed.append([sum(column) for column in zip(*[shortened[j] for j in range(n) if j not in far])])
     return trimmed(mixed, f, (n - f) * (n - 2 * f))
+
+
+def furthest(distance, i, f):
+    """The f updates that update i is not mixed with; those about as far as the f-th take turns."""
+    following = [j % len(distance) for j in range(i + 1, i + len(distance))]
+    edge = sorted((distance[j] for j in following), reverse=True)[f - 1] if f else math.inf
+    clearly = [j for j in following if distance[j] > edge * 1.125]
+    about = [j for j in following if edge * 0.875 <= distance[j] <= edge * 1.125]
+    return {*clearly, *about[: f - len(clearly)]}
 
 
 def aggregate(rule, parameters, factor, parent, table, updates, blobs):

@@ -53,6 +53,19 @@ def factors():
     return found
 
 
+def mixing(squared, f):
+    """Which are added up for each: not the clearly furthest, nor the next of those about as far as the f-th furthest."""
+    n = len(squared)
+    np.fill_diagonal(squared, 0)
+    edge = np.sort(squared, axis=1)[:, n - f, None]
+    out = squared > 1.125 * edge
+    about = (squared >= 0.875 * edge) & ~out
+    turn = (np.arange(n)[:, None] + np.arange(1, n)) % n
+    taken = np.cumsum(np.take_along_axis(about, turn, axis=1), axis=1) <= (f - out.sum(axis=1))[:, None]
+    np.put_along_axis(out, turn, np.take_along_axis(out, turn, axis=1) | np.take_along_axis(about, turn, axis=1) & taken, axis=1)
+    return 1.0 - out
+
+
 def robust(x, whitening):
     n, f = len(x), len(x) // 5
     norms = np.zeros(n)
@@ -66,9 +79,7 @@ def robust(x, whitening):
         y = (shortened[:, at : at + size].reshape(-1, rank) @ l).reshape(n, -1)
         gram += y @ y.T
     square = np.diag(gram)
-    order = np.argsort(square[:, None] + square[None] - 2 * gram, axis=1, kind="stable")
-    mix = np.zeros((n, n))
-    np.put_along_axis(mix, order[:, : n - f], 1, axis=1)
+    mix = mixing(square[:, None] + square[None] - 2 * gram, f)
     mixed = mix @ shortened
     mixed.partition([f, n - f - 1], axis=0)
     return whole(mixed[f : n - f].sum(axis=0) / ((n - f) * (n - 2 * f)))

@@ -46,10 +46,16 @@ describe('a federation on the embedded model with two of ten hostile', function 
     assert.ok(clean >= 80, `${clean} %`);
   });
 
-  for (const attack of ['sign-flip', 'scaled', 'label-flip'] as const) {
+  // With so few pairs the plain mean loses 5 points by label-flip as well, and 2.5 by copies.
+  for (const [attack, mayCost] of [
+    ['sign-flip', MAY_COST.crude],
+    ['scaled', MAY_COST.crude],
+    ['label-flip', MAY_COST.tuned],
+    ['copied', MAY_COST.tuned],
+  ] as const) {
     it(`loses little by ${attack} under the default rule`, async () => {
       const attacked = await accuracy(attack, 'robust');
-      assert.ok(attacked >= clean - MAY_COST.crude, `${attacked} % after ${clean} %`);
+      assert.ok(attacked >= clean - mayCost, `${attacked} % after ${clean} %`);
     });
   }
 
