@@ -5,7 +5,8 @@ import type { Tokenizer } from '../../node/model/tokenizer.ts';
 import type { Policy } from '../../node/training/policy.ts';
 import { runCourse, type Combination } from './course.ts';
 import type { Memory } from './memory.ts';
-import type { Setting } from './setting.ts';
+import { LAYOUT, type Setting } from './setting.ts';
+import { hashOfSources } from './sources.ts';
 import { Stage, type Figures } from './stage.ts';
 
 export interface Arm {
@@ -50,19 +51,41 @@ export interface ExperimentInit {
 }
 
 export async function runExperiment(init: ExperimentInit): Promise<ArmResult[]> {
-  const { setting, seeds, attacks = ATTACK_NAMES, onResult, signal } = init;
+  const { seeds, attacks = ATTACK_NAMES, onResult, signal } = init;
   const results: ArmResult[] = [];
   for (const seed of seeds) {
     const stage = new Stage(seed, init);
     for (const arm of armsOf(attacks)) {
       if (signal?.aborted) return results;
-      const attack = arm.attack && attackByName(arm.attack);
-      const adapter = await runCourse(stage, { setting, seed, attack, combination: arm.combination });
-      const withTrigger = arm.attack === null || arm.attack === 'backdoor';
-      const result = { ...arm, seed, figures: await stage.measure(adapter, withTrigger) };
+      const result = { ...arm, seed, figures: await runArm(arm, seed, stage, init) };
       results.push(result);
       onResult?.(result);
     }
   }
   return results;
+}
+
+/** What an arm's figures follow from, beside the training that `Stage` remembers by itself. */
+const SOURCES = [
+  'protocol/aggregation',
+  'aggregator/attacks',
+  'aggregator/offline/weightedMean.ts',
+  'scripts/robustness/course.ts',
+];
+
+/** An attack that searches for its strength takes longer than the training, so whole arms are remembered too. */
+export async function runArm(
+  { attack, combination }: Arm,
+  seed: number,
+  stage: Stage,
+  { setting, memory }: ExperimentInit,
+): Promise<Figures> {
+  const key = ['arm', hashOfSources(SOURCES), setting, LAYOUT, seed, attack, combination];
+  const bytes = await memory.recall(key, async () => {
+    const course = { setting, seed, attack: attack && attackByName(attack), combination };
+    const withTrigger = attack === null || attack === 'backdoor';
+    return Buffer.from(JSON.stringify(await stage.measure(await runCourse(stage, course), withTrigger)));
+  });
+  const figures = JSON.parse(Buffer.from(bytes).toString()) as Figures & { triggered: number | null };
+  return { ...figures, triggered: figures.triggered ?? Number.NaN };
 }

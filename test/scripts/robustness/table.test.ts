@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { armsOf, plainMeanOf, type ArmResult } from '../../../scripts/robustness/experiment.ts';
 import { Memory } from '../../../scripts/robustness/memory.ts';
 import { rowsOf, showTables } from '../../../scripts/robustness/table.ts';
+import { showVerdict, verdictOf } from '../../../scripts/robustness/verdict.ts';
 
 /** Two seeds: honest 90 and 80 %, and so on. */
 const accuracies = {
@@ -36,15 +37,46 @@ describe('the table of attacks', () => {
     assert.ok(Math.abs(rowsOf(results)[0]!.underMean.margin + 1) < 1e-9);
   });
 
-  it('says what the default costs where nobody attacks', () => {
-    assert.match(showTables(results), /where nobody attacks: 1\.0 points \(may cost 1\)/);
-    assert.match(showTables(results), /\| `scaled` \| 3 \| 82\.0 % \| 3\.0 \| 4\.0 \|/);
+  it('has a line for every attack', () => {
+    assert.match(showTables(results), /\| `scaled` \| 3 \| 82\.0 % \| 3\.0 \| 4\.0 \|.*\| fails \|/);
+    assert.match(showTables(results), /\| `mimic` \| 6 \|.*\| too weak \|/);
   });
 
   it('aims each attack at the mean that it is made for', () => {
     assert.equal(plainMeanOf('pair-counts'), 'weighted');
     assert.equal(plainMeanOf('gauge'), 'mean');
     assert.equal(plainMeanOf('sign-flip'), 'alternating');
+  });
+});
+
+describe('the verdict', () => {
+  const changed = (attack: string | null, combination: string, accuracy: number) =>
+    results.map((result) =>
+      result.attack === attack && result.combination === combination
+        ? { ...result, figures: { ...result.figures, accuracy } }
+        : result,
+    );
+
+  it('is passed where the default loses no more than it may, at the edge too, and the plain mean does', () => {
+    const verdict = verdictOf(results);
+    assert.deepEqual(
+      { ...verdict, clean: Number(verdict.clean.toFixed(6)) },
+      { passed: true, defaultFails: [], meanFails: ['scaled'], tooWeak: ['mimic'], clean: 1 },
+    );
+    const shown = showVerdict(verdict);
+    assert.match(shown, /The default passes.*\n.*The plain mean fails\*\* the same test, under `scaled`\./);
+    assert.match(shown, /costs 1\.0 points against the plain mean `alternating`; it may cost 1/);
+    assert.match(shown, /Too weak.*: `mimic`\./);
+  });
+
+  it('is not passed where the default loses more, where it costs more without an attack, or where the mean survives all', () => {
+    const lost = verdictOf(changed('mimic', 'robust', 0.5));
+    assert.deepEqual([lost.passed, lost.defaultFails], [false, ['mimic']]);
+    assert.match(showVerdict(lost), /The default fails.*`mimic`/);
+    assert.equal(verdictOf(changed(null, 'alternating', 0.95)).passed, false);
+    const survived = verdictOf(changed('scaled', 'alternating', 0.9));
+    assert.deepEqual([survived.passed, survived.tooWeak], [false, ['scaled', 'mimic']]);
+    assert.match(showVerdict(survived), /The plain mean passes, so that the test shows nothing/);
   });
 });
 
