@@ -66,7 +66,7 @@ export function checkSignature(envelope: Envelope): void {
 }
 
 /** What a signature covers. */
-export function signedBytes(type: string, sender: ParticipantId, payload: Uint8Array): Uint8Array {
+function signedBytes(type: string, sender: ParticipantId, payload: Uint8Array): Uint8Array {
   return lengthPrefixed(Buffer.from(`prefmesh/${type}/v1`), Buffer.from(sender), payload);
 }
 

@@ -10,7 +10,7 @@ import { z } from 'zod';
 const count = z.int().min(0);
 
 /** One adapter on one set of pairs. */
-export const setFiguresSchema = z
+const setFiguresSchema = z
   .strictObject({
     pairs: z.int().min(1),
     correct: count,
@@ -44,12 +44,7 @@ export const evaluationFiguresSchema = z
 export type SetFigures = z.infer<typeof setFiguresSchema>;
 export type EvaluationFigures = z.infer<typeof evaluationFiguresSchema>;
 
-/** Share of correct pairs, a tie counting half; between 0 and 1. */
-export function preferenceAccuracy({ pairs, correct, ties }: SetFigures): number {
-  return (correct + ties / 2) / pairs;
-}
-
-/** Preference accuracy on the root set that the round loses, in percentage points; negative when it gains. */
+/** Preference accuracy (ties count half) on the root set that the round loses, in percentage points; negative when it gains. */
 export function rootLossPoints({ root, rootParent }: EvaluationFigures): number {
   const halfPairsLost = 2 * rootParent.correct + rootParent.ties - 2 * root.correct - root.ties;
   return (50 * halfPairsLost) / root.pairs;

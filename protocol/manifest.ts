@@ -18,7 +18,7 @@ import { checkServerOptimizer, SERVER_OPTIMIZER_NAMES } from './serverOptimizer/
 import type { Sha256 } from './names.ts';
 import { trainingTermsSchema } from './trainingTerms.ts';
 
-export const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
 const positive = z.number().positive();
 const duration = z.int().min(1).max(LIMITS.deadline.value);

@@ -28,7 +28,7 @@ export const factorSchema = z.enum(['A', 'B', 'both']);
 export type Factor = z.infer<typeof factorSchema>;
 
 /** Where a round stands; see `round.ts`. */
-export const phaseSchema = z.enum([
+const phaseSchema = z.enum([
   'open',
   'training',
   'collecting',
@@ -41,7 +41,7 @@ export const phaseSchema = z.enum([
 export type Phase = z.infer<typeof phaseSchema>;
 
 /** A number of pairs as it is told to others: 0, or rounded down to a power of two. */
-export const pairsBucketSchema = z
+const pairsBucketSchema = z
   .int()
   .min(0)
   .max(LIMITS.pairs.value)

@@ -124,7 +124,7 @@ export function openReceipt(bytes: Uint8Array): OpenedReceipt {
 }
 
 /** An update's entry in the Merkle tree: its five fields as text, each after its length; an absent code is empty. */
-export function updateLeaf({ sender, envelope, blob, verdict, code }: ReceivedUpdate): Uint8Array {
+function updateLeaf({ sender, envelope, blob, verdict, code }: ReceivedUpdate): Uint8Array {
   return lengthPrefixed(...[sender, envelope, blob, verdict, code ?? ''].map((field) => Buffer.from(field)));
 }
 

@@ -72,7 +72,7 @@ function copyOf({ floor, taken }: SenderWindow): SenderWindow {
 }
 
 /** The window with one more number in it; the oldest falls out, and becomes the floor, when it is full. */
-export function advanceWindow(window: SenderWindow | undefined, sequence: number): SenderWindow {
+function advanceWindow(window: SenderWindow | undefined, sequence: number): SenderWindow {
   const taken = [...(window?.taken ?? []), sequence].sort((a, b) => a - b);
   let floor = window?.floor ?? 0;
   while (taken.length > LIMITS.replayWindow.value) floor = taken.shift()!;

@@ -3,7 +3,6 @@
  * two runs can be told apart by one number.
  */
 import { createHash } from 'node:crypto';
-import type { ParticipantId } from '../../protocol/identity.ts';
 import type { AggregatorEvent } from '../events.ts';
 import type { ParticipantEvent } from '../../node/participant/events.ts';
 import type { Sha256 } from '../../protocol/names.ts';
@@ -64,9 +63,4 @@ export class History {
   hash(): Sha256 {
     return this.#digest.copy().digest('hex') as Sha256;
   }
-}
-
-export interface Named {
-  readonly name: string;
-  readonly id: ParticipantId;
 }

@@ -8,7 +8,7 @@ import { PRECISIONS } from '../engine/executor.ts';
 import { defaultHome } from '../storage/dataFolder.ts';
 import { integerValue } from './values.ts';
 
-export const DEVICE_NAMES = ['auto', ...DEVICES] as const;
+const DEVICE_NAMES = ['auto', ...DEVICES] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 /** What activations are held in, for commands that run the model over pairs. */
@@ -18,7 +18,7 @@ export function precisionOption(): Option {
     .default('float32');
 }
 
-export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface CommonOptions {

@@ -52,11 +52,11 @@ async function score(options: ScoreOptions): Promise<void> {
   const { precision } = options;
   const layout = { rank, targets };
   await using policy = await Policy.open({ ...settings, precision, checkpoint, layout, scale: alpha / rank });
-  const total = (vector === null ? 1 : 2) * pairs.length;
-  const progress = output.progress({ label: `scoring on ${settings.device}`, total, unit: 'pairs' });
+  const passes = vector === null ? 1 : 2;
+  const progress = output.progress({ label: `scoring on ${settings.device}`, total: pairs.length, unit: 'pairs' });
   const { candidate, reference } = await scorePairs(policy, pairs, vector, {
     signal: commandSignal(),
-    onScored: (done) => progress.update(done),
+    onScored: (done) => progress.update(Math.floor(done / passes)),
   });
   progress.end();
 

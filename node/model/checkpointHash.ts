@@ -42,7 +42,7 @@ export async function checkpointHash(
 }
 
 /** The identity computed from the bytes, no cache. */
-export async function hashCheckpoint(
+async function hashCheckpoint(
   folder: string,
   tensors: ReadonlyMap<string, TensorLocation<StoredDtype>>,
 ): Promise<string> {

@@ -25,7 +25,7 @@ export async function licenceOf(folder: string): Promise<string | null> {
 }
 
 /** The licence in the front matter of a model card, or null. `other` gives way to the name that the card has for it. */
-export function statedLicence(card: string): string | null {
+function statedLicence(card: string): string | null {
   const matter = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card)?.[1];
   if (matter === undefined) return null;
   const valueOf = (key: string) =>

@@ -26,7 +26,7 @@ const STANDING_CLOCK: Readonly<Record<string, string>> = {
 };
 
 /** Formats the standing clock; a code that it does not know stays as it is. */
-export function standingClock(format: string): string {
+function standingClock(format: string): string {
   return format.replaceAll(/%([A-Za-z%])/g, (code, letter: string) => STANDING_CLOCK[letter] ?? code);
 }
 

@@ -34,7 +34,7 @@ export async function openPairsFile(file: string, { folder }: Checkpoint): Promi
 }
 
 /** SHA-256 of a file's bytes. */
-export async function fileHash(file: string): Promise<Sha256> {
+async function fileHash(file: string): Promise<Sha256> {
   const digest = createHash('sha256');
   await naming(file, async () => {
     for await (const bytes of createReadStream(file) as AsyncIterable<Buffer>) digest.update(bytes);

@@ -8,7 +8,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { projectionPath, projectionShape, TARGET_MODULES, type TargetModule } from '../model/projections.ts';
 
-export { projectionPath, projectionShape, TARGET_MODULES, type TargetModule };
+export { projectionPath, TARGET_MODULES, type TargetModule };
 
 export interface AdapterLayout {
   readonly rank: number;

@@ -55,6 +55,6 @@ export class BatchPlan {
 }
 
 /** Tokens a pair takes with its prompt shared between the two completions. */
-export function pairLength(pair: TokenizedPair): number {
+function pairLength(pair: TokenizedPair): number {
   return pair.prompt.length + pair.chosen.length + pair.rejected.length;
 }

@@ -18,7 +18,7 @@ import { scoringGraph, trainingGraph, type PreferenceModel } from './preferenceG
 import { batchLoss, type LossName, type LossTerms } from './preferenceLoss.ts';
 import { layOutPairs, type RowLayout } from './preferenceRows.ts';
 
-export type { AdapterLayout, AdapterVectorEntry, TargetModule } from './adapterVector.ts';
+export type { AdapterLayout } from './adapterVector.ts';
 
 /** One pair as token ids. Scored positions are the completion's tokens, its end token included. */
 export interface TokenizedPair {

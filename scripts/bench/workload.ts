@@ -81,7 +81,7 @@ export async function writeWorkload(
 }
 
 /** Pairs of random tokens, the same in every run. */
-export function randomPairs({ batch, prompt, completion }: WorkloadShape, vocabulary: number): TokenizedPair[] {
+function randomPairs({ batch, prompt, completion }: WorkloadShape, vocabulary: number): TokenizedPair[] {
   return Array.from({ length: batch }, (_, i) => {
     const random = new RandomStream('benchmark pair', i);
     const tokens = (count: number) => Array.from({ length: count }, () => Math.floor(random.uniform() * vocabulary));

@@ -39,7 +39,7 @@ export interface Measurement {
 }
 
 /** Longer than every answer of the corpus. */
-export const MOST_TOKENS = 128;
+const MOST_TOKENS = 128;
 const BATCH = 50;
 
 /** Unseen questions with requests for a style, or plain ones. */

@@ -22,7 +22,11 @@ export interface ModelCard {
 
 export function writeModelCard(card: ModelCard): string {
   const { stages, measurement } = card;
-  return `# The embedded model
+  return `---
+license: mit
+---
+
+# The embedded model
 
 A language model of ${millions(card.parameters)} million parameters that ships inside the package. It gives short advice about
 the subjects of a notes vault, in sixteen styles. The demo, the tests and a first try of the command line run on it.

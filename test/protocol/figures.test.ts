@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
-import { evaluationFiguresSchema, preferenceAccuracy, rootLossPoints } from '../../protocol/figures.ts';
+import { evaluationFiguresSchema, rootLossPoints } from '../../protocol/figures.ts';
 import { exampleFigures } from './exampleFederation.ts';
 
 describe('figures', () => {
-  it('count a tie as half a correct pair', () => {
-    assert.equal(preferenceAccuracy({ pairs: 8, correct: 5, ties: 2, meanMargin: 0, perplexity: 1 }), 0.75);
-  });
-
   it('give the loss on the root set in percentage points', () => {
     for (let parent = 0; parent <= 100; parent++) {
       for (const loss of [-2, 0, 2]) {

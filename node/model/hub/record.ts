@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../../storage/atomicFile.ts';
 
-export const RECORD_FILE = '.prefmesh-hub.json';
+const RECORD_FILE = '.prefmesh-hub.json';
 
 const recordSchema = z.object({
   format: z.literal(1),

@@ -69,7 +69,7 @@ export function quantizeNf4(weights: Float32Array): Nf4Weights {
 }
 
 /** The magnitude of every block. */
-export function nf4Magnitudes({ absmax, nestedAbsmax, offset }: Nf4Weights): Float32Array {
+function nf4Magnitudes({ absmax, nestedAbsmax, offset }: Nf4Weights): Float32Array {
   return dequantizeDynamic({ codes: absmax, scales: nestedAbsmax }).map((each) => each + offset);
 }
 

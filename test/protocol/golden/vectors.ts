@@ -4,9 +4,7 @@
  * of the version before can no longer be understood.
  */
 import { aggregateRound, inOrderOfHash } from '../../../protocol/aggregation/aggregate.ts';
-import { LIMITS } from '../../../protocol/limits.ts';
 import type { SealedEnvelope } from '../../../protocol/envelope.ts';
-import { decodeEnvelope } from '../../../protocol/envelope.ts';
 import { parseInviteText, signInvite } from '../../../protocol/invite.ts';
 import { signManifest } from '../../../protocol/manifest.ts';
 import type { Payload } from '../../../protocol/messages.ts';
@@ -143,9 +141,4 @@ function messages(
     'receipt-query': sealMessage(participant, 'receipt-query', toAggregator).bytes,
     announcement: sealMessage(aggregator, 'announcement', { ...header(), phase: 'published', receipt: receipt.hash }).bytes,
   };
-}
-
-/** The signed part of an envelope: what other implementations have to reproduce bit for bit. */
-export function payloadOf(envelope: Uint8Array): Uint8Array {
-  return decodeEnvelope(envelope, LIMITS.document.value).payload;
 }

@@ -192,7 +192,7 @@ export class HubServer implements AsyncDisposable {
   }
 }
 
-export function entryOf(path: string, bytes: Uint8Array): ListedEntry {
+function entryOf(path: string, bytes: Uint8Array): ListedEntry {
   const oid = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
   const entry = { type: 'file', path, size: bytes.length, oid };
   if (bytes.length < LARGE) return entry;
