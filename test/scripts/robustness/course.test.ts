@@ -14,7 +14,7 @@ const SMALL: Setting = {
   ...SETTING,
   participants: 10,
   hostile: 2,
-  rounds: 1,
+  rounds: 3,
   pairs: 16,
   evaluationPairs: 80,
   training: { ...SETTING.training, batchSize: 4, steps: 2 },
@@ -46,7 +46,7 @@ describe('a federation on the embedded model with two of ten hostile', function 
     assert.ok(clean >= 80, `${clean} %`);
   });
 
-  // With so few pairs the plain mean loses 5 points by label-flip as well, and 2.5 by copies.
+  // After one round alone a few of the pairs hang on the last bits of the gradients, which change with the engine.
   for (const [attack, mayCost] of [
     ['sign-flip', MAY_COST.crude],
     ['scaled', MAY_COST.crude],
