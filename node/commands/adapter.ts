@@ -1,5 +1,5 @@
 /**
- * `prefmesh adapter inspect`: what an adapter folder holds. `adapter export` has a file of its own.
+ * `prefmesh adapter inspect`: what an adapter folder holds. `adapter export` and `adapter verify` have files of their own.
  */
 import { Command } from 'commander';
 import { inspectAdapter } from '../training/adapterInspection.ts';
@@ -8,6 +8,7 @@ import { openAdapter, openModel } from './modelInput.ts';
 import { showFacts } from './facts.ts';
 import { addCommonOptions, addExample, type CommonOptions } from './options.ts';
 import { Output } from './output.ts';
+import { adapterVerifyCommand } from './verify.ts';
 
 interface InspectOptions extends CommonOptions {
   readonly model?: string;
@@ -23,7 +24,8 @@ export function adapterCommand(): Command {
   const command = new Command('adapter')
     .description('Look at adapters, and take them elsewhere.')
     .addCommand(inspect)
-    .addCommand(adapterExportCommand());
+    .addCommand(adapterExportCommand())
+    .addCommand(adapterVerifyCommand());
   return addExample(command, 'prefmesh adapter inspect adapter');
 }
 

@@ -44,6 +44,24 @@ export function verifyCommand(): Command {
   );
 }
 
+/** `prefmesh adapter verify`: the same for an adapter, under the command where one looks for it. */
+export function adapterVerifyCommand(): Command {
+  const command = new Command('verify')
+    .description('Check that an adapter is, number for number, what a round of a federation published.')
+    .argument('<folder>', 'PEFT folder')
+    .requiredOption('--audit <folder>', 'the audit folder of the federation it is said to come from')
+    .option('--blobs <folder>', 'where the blobs lie, if not in the audit folder')
+    .action((folder: string, options: VerifyOptions) => {
+      if (existsSync(join(folder, ADAPTER_CONFIG))) return verify(folder, options);
+      throw new PrefmeshError('ADAPTER_INVALID', {
+        file: join(folder, ADAPTER_CONFIG),
+        part: '(file)',
+        problem: 'is missing',
+      });
+    });
+  return addExample(addCommonOptions(command), 'prefmesh adapter verify my-adapter --audit audit');
+}
+
 async function verify(target: string, options: VerifyOptions): Promise<void> {
   const output = new Output(options);
   const report = await checkTarget(resolve(target), options, output);

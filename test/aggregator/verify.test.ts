@@ -111,6 +111,13 @@ describe('verifying a federation from files', function () {
     flip(join(copy, 'adapter_model.safetensors'));
     const other = verify(copy, '--audit', audit);
     assert.deepEqual([other.status, other.first_failure?.code], [5, 'ADAPTER_NOT_PUBLISHED']);
+    const same = (folder: string) => attempt('adapter', 'verify', folder, '--audit', audit, '--json');
+    assert.deepEqual(
+      JSON.parse(same(adapter).stdout),
+      JSON.parse(attempt('verify', adapter, '--audit', audit, '--json').stdout),
+    );
+    assert.equal(same(copy).status, 5);
+    assert.match(same(audit).stderr, /^error ADAPTER_INVALID: /);
   });
 
   it('finds what was acknowledged to a participant in the receipts', () => {

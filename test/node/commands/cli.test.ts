@@ -34,6 +34,38 @@ function listedCommands(help: string): string[] {
     .filter((name) => name !== 'help');
 }
 
+/** What users and scripts rely on: commands, and the options of each. */
+const CONTRACT: Readonly<Record<string, string>> = {
+  demo: 'participants rounds out',
+  score: 'model adapter pairs',
+  train:
+    'model pairs out init-adapter reference-adapter rank alpha targets factor loss beta learning-rate schedule warmup ' +
+    'max-grad-norm weight-decay batch-size accumulate epochs steps max-length shuffle eval-pairs early-stop resume ' +
+    'checkpoint-every',
+  evaluate: 'model adapter pairs prompts judge baseline',
+  generate: 'model adapter prompt max-tokens temperature top-p',
+  aggregate: 'rule adapter base-adapter factor byzantine weights fixed-point-scale out',
+  'model list': '',
+  'model inspect': '',
+  'model pull': '',
+  'adapter inspect': '',
+  'adapter export': '',
+  'adapter verify': '',
+  'federation create': '',
+  'federation show': '',
+  'federation invite': '',
+  'aggregator start': '',
+  'node start': '',
+  'node join': '',
+  'node status': '',
+  'node pause': '',
+  'node leave': '',
+  doctor: '',
+  simulate: 'participants rounds seed dropout loss partition attack attackers rule seeds',
+  verify: 'blobs',
+};
+const COMMON = ['home', 'device', 'threads', 'json', 'log-level', 'seed', 'config'];
+
 describe('the command line', function () {
   let folder: string;
   before(() => {
@@ -68,10 +100,24 @@ describe('the command line', function () {
   });
 
   it('lists every command of its contract', () => {
-    const expected = ['demo', 'score', 'train', 'evaluate', 'generate', 'aggregate', 'model', 'adapter'];
-    const roles = ['federation', 'aggregator', 'node'];
+    const expected = new Set(Object.keys(CONTRACT).map((path) => path.split(' ')[0]!));
     const listed = listedCommands(prefmesh('--help').stdout);
-    for (const name of [...expected, ...roles]) assert.ok(listed.includes(name), `${name} is not listed`);
+    for (const name of expected) assert.ok(listed.includes(name), `${name} is not listed`);
+  });
+
+  it('has every option of its contract, and the common ones in every command', async () => {
+    const root = await commandTree();
+    for (const [path, own] of Object.entries(CONTRACT)) {
+      let command = root;
+      for (const name of path.split(' ')) {
+        const child = command.commands.find((each) => each.name() === name);
+        assert.ok(child !== undefined, `there is no ${path}`);
+        command = child;
+      }
+      const options = command.options.map(({ long }) => long);
+      for (const name of [...COMMON, ...own.split(' ').filter((each) => each !== '')])
+        assert.ok(options.includes(`--${name}`), `${path} has no --${name}`);
+    }
   });
 
   it('shows the help on stderr and ends with 2 when no command is given', () => {
