@@ -19,6 +19,7 @@ import type { PresetName } from '../node/network/presets.ts';
 import { openBaseModel, openFederationPolicy } from '../node/participant/baseModel.ts';
 import type { ComputeOptions } from '../node/participant/baseModel.ts';
 import { MessageHeaders } from '../node/participant/messageHeaders.ts';
+import { readRevocationsFile } from '../node/participant/federationFile.ts';
 import { openPairsFile, tokenized } from '../node/participant/pairsFile.ts';
 import { BlobStore } from '../node/storage/blobs.ts';
 import { DataFolder } from '../node/storage/dataFolder.ts';
@@ -29,6 +30,7 @@ import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { Sha256 } from '../protocol/names.ts';
 import { LIMITS } from '../protocol/limits.ts';
+import { checkNotRevoked } from '../protocol/revocations.ts';
 import { initialState } from '../protocol/roundState.ts';
 import { aggregateBlobs } from './aggregation.ts';
 import { Attendance } from './attendance.ts';
@@ -42,6 +44,7 @@ import { standBy, watchForSuccessor } from './standby.ts';
 import { Measurement, tastesOf } from './measurement.ts';
 import type { MeasuredSet } from './measurement.ts';
 import { Requests } from './requests.ts';
+import { Revoking } from './revoking.ts';
 import { Rounds } from './rounds.ts';
 import { UpdateIntake } from './updateIntake.ts';
 
@@ -62,6 +65,8 @@ export interface AggregatorOptions {
   readonly bootstrap?: readonly string[] | undefined;
   /** How long nobody must have run the federation before the second aggregator takes over (ms). */
   readonly takeOverAfter?: number | undefined;
+  /** A file with the owner's newest list of revocations. */
+  readonly revocations?: string | undefined;
   readonly compute: Omit<ComputeOptions, 'cacheFolder'>;
   readonly log: Logger;
   readonly onEvent: (event: AggregatorEvent) => void;
@@ -133,13 +138,15 @@ export class Aggregator implements AsyncDisposable {
     /** What answers participants, once this aggregator runs the rounds. */
     const serving: { rounds?: Rounds; requests?: Requests } = {};
     const isAggregator = (peer: ParticipantId) => manifest.aggregators.some((each) => each.id === peer);
-    stack.use(
-      await BlobServer.start(
-        { host, store: blobs },
-        { mayRead: (_hash, peer) => serving.rounds?.state.members[peer] !== undefined || isAggregator(peer) },
-      ),
-    );
-    const federationLog = new FederationLog(federation, identity, ledger);
+    const revoking = new Revoking({ federation, ledger, rounds: () => serving.rounds, now: Date.now, onEvent });
+    if (options.revocations !== undefined) revoking.take(await readRevocationsFile(options.revocations, federation));
+    const mayRead = (_hash: Sha256, peer: ParticipantId): boolean => {
+      checkNotRevoked(peer, revoking.newest);
+      return serving.rounds?.state.members[peer] !== undefined || isAggregator(peer);
+    };
+    stack.use(await BlobServer.start({ host, store: blobs }, { mayRead }));
+    const revoked = () => revoking.newest?.content.participants ?? [];
+    const federationLog = new FederationLog(federation, identity, ledger, revoked);
     stack.use(
       await FederationServer.start(host, {
         onMessage: async (envelope, from, { signal: stop }) => {
@@ -151,6 +158,15 @@ export class Aggregator implements AsyncDisposable {
         evidence: (_, number) => evidenceOf(ledger, number),
         log: (_, size) => federationLog.from(size),
         cosign: (_, checkpoint) => federationLog.cosign(checkpoint),
+        admission: {
+          revocations: (list) => ledger.revocations(list ?? undefined),
+          revoke: (list) => revoking.take(list).bytes,
+          guests: (asker) => {
+            const concerned = asker === manifest.owner || isAggregator(asker);
+            if (!concerned) throw new PrefmeshError('NOT_ADMITTED', { sender: asker });
+            return ledger.usedInvites().slice(-LIMITS.guests.value);
+          },
+        },
       }),
     );
     stack.use(new Advertisement(host, federation.hash));
@@ -162,6 +178,7 @@ export class Aggregator implements AsyncDisposable {
       federation,
       identity,
       ledger,
+      revoking,
       blobs,
       host,
       client: new FederationClient(host),
@@ -206,6 +223,7 @@ export class Aggregator implements AsyncDisposable {
       identity,
       ledger,
       rounds,
+      revoking,
       headers,
       now: Date.now,
       takeUpdate: (offer, tensorTable, stop) => intake.take(offer, tensorTable, stop),

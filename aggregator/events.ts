@@ -54,6 +54,14 @@ export interface LeftEvent {
   readonly members: number;
 }
 
+/** The owner has revoked keys or invites; the newest list has these. */
+export interface RevokedEvent {
+  readonly event: 'revoked';
+  readonly version: number;
+  readonly participants: readonly ParticipantId[];
+  readonly invites: number;
+}
+
 export interface RoundOpenedEvent {
   readonly event: 'round-opened';
   readonly round: RoundNumber;
@@ -129,6 +137,7 @@ export type AggregatorEvent =
   | BaseMeasuredEvent
   | JoinedEvent
   | LeftEvent
+  | RevokedEvent
   | RoundOpenedEvent
   | UpdateAcceptedEvent
   | RefusedEvent

@@ -49,6 +49,8 @@ export async function exportAudit(home: string, federation: OpenedManifest, out:
       updates++;
     }
     const { content } = openReceipt(receipt.envelope);
+    const list = content.revocations === null ? undefined : ledger.revocations(content.revocations);
+    if (list !== undefined) await writeAuditFile(join(audit.revocations, content.revocations!), list);
     for (const { blob, verdict } of content.updates) if (verdict === 'accepted') wanted.add(blob);
     if (content.candidate !== null) wanted.add(content.candidate);
     if (content.optimizerState !== null) wanted.add(content.optimizerState);

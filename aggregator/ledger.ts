@@ -18,6 +18,7 @@ import type { RoundNumber, Sha256 } from '../protocol/names.ts';
 import type { OpenedReceipt } from '../protocol/receipt.ts';
 import { ReplayWindow } from '../protocol/replay.ts';
 import type { ReplayTable, SenderWindow } from '../protocol/replay.ts';
+import type { OpenedRevocations } from '../protocol/revocations.ts';
 import type { FederationState } from '../protocol/roundState.ts';
 import { stateText } from './stateText.ts';
 
@@ -58,6 +59,16 @@ export const LEDGER_MIGRATIONS: readonly Migration[] = [
       ) STRICT;
     `,
   },
+  {
+    version: 3,
+    name: 'revocations',
+    sql: `
+      CREATE TABLE revocations (
+        federation TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL, envelope BLOB NOT NULL,
+        PRIMARY KEY (federation, version)
+      ) STRICT;
+    `,
+  },
 ];
 
 /** Where the ledger lies in a data folder. */
@@ -80,7 +91,15 @@ export interface Commitment {
   /** Whose message brought it about. */
   readonly sender?: ParticipantId | undefined;
   readonly update?: UpdateRow;
-  readonly invite?: { readonly serial: string; readonly participant: ParticipantId; readonly inviter: ParticipantId };
+  readonly invite?: UsedInvite;
+  readonly revocations?: OpenedRevocations;
+}
+
+/** Who was let in by which invite, of whom. */
+export interface UsedInvite {
+  readonly serial: string;
+  readonly participant: ParticipantId;
+  readonly inviter: ParticipantId;
 }
 
 /** The ledger of one federation. */
@@ -142,19 +161,12 @@ export class Ledger implements Disposable {
   }
 
   /** Makes a state durable, with what belongs to it. */
-  commit(state: FederationState, { update, invite, sender }: Commitment = {}): void {
+  commit(state: FederationState, { update, invite, revocations, sender }: Commitment = {}): void {
     this.#database.transaction(() => {
       this.#database.run('UPDATE federation SET state = ? WHERE id = ?', stateText(state), this.#federation);
       if (update) this.#writeUpdate(update);
-      if (invite) {
-        this.#database.run(
-          'INSERT OR IGNORE INTO invites (federation, serial, participant, inviter) VALUES (?, ?, ?, ?)',
-          this.#federation,
-          invite.serial,
-          invite.participant,
-          invite.inviter,
-        );
-      }
+      if (invite) this.#writeInvite(invite);
+      if (revocations) this.#writeRevocations(revocations);
       const window = sender && this.#replay.windowOf(sender);
       if (window === undefined) return;
       this.#database.run(
@@ -191,6 +203,35 @@ export class Ledger implements Disposable {
       this.#federation,
       serial,
     )?.participant;
+  }
+
+  /** The invites that were used, oldest first. */
+  usedInvites(): UsedInvite[] {
+    return this.#database.all<UsedInvite & Record<string, string>>(
+      'SELECT serial, participant, inviter FROM invites WHERE federation = ? ORDER BY rowid',
+      this.#federation,
+    );
+  }
+
+  /** Takes over what another aggregator knows of used invites. */
+  storeInvites(invites: readonly UsedInvite[]): void {
+    this.#database.transaction(() => {
+      for (const invite of invites) this.#writeInvite(invite);
+    });
+  }
+
+  /** Keeps a list that a copied receipt names; it is not the newest for that. */
+  storeRevocations(list: OpenedRevocations): void {
+    this.#writeRevocations(list);
+  }
+
+  /** A list of revocations by its hash, or the newest; its envelope. */
+  revocations(hash?: Sha256): Uint8Array | undefined {
+    const rows = this.#database.all<{ hash: Sha256; envelope: Uint8Array }>(
+      'SELECT hash, envelope FROM revocations WHERE federation = ? ORDER BY version DESC',
+      this.#federation,
+    );
+    return rows.find((row) => hash === undefined || row.hash === hash)?.envelope;
   }
 
   /** Stores a round's receipt; one that is there already stays. */
@@ -285,6 +326,27 @@ export class Ledger implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** An invite that was used stays its first user's. */
+  #writeInvite({ serial, participant, inviter }: UsedInvite): void {
+    this.#database.run(
+      'INSERT OR IGNORE INTO invites (federation, serial, participant, inviter) VALUES (?, ?, ?, ?)',
+      this.#federation,
+      serial,
+      participant,
+      inviter,
+    );
+  }
+
+  #writeRevocations({ content: { version }, hash, bytes }: OpenedRevocations): void {
+    this.#database.run(
+      'INSERT OR IGNORE INTO revocations (federation, version, hash, envelope) VALUES (?, ?, ?, ?)',
+      this.#federation,
+      version,
+      hash,
+      bytes,
+    );
   }
 
   #writeUpdate({ envelopeHash, round, sender, blob, code, envelope }: UpdateRow): void {

@@ -7,7 +7,7 @@
  */
 import { cosigners, openCheckpoint, sameCheckpoint, signCheckpoint, withCosignatures } from '../protocol/checkpoint.ts';
 import { PrefmeshError } from '../protocol/errors.ts';
-import type { Identity } from '../protocol/identity.ts';
+import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import { consistencyOfLeaves, leafHash, rootOfLeaves } from '../protocol/merkle.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import { openReceipt } from '../protocol/receipt.ts';
@@ -18,12 +18,20 @@ export class FederationLog {
   readonly #federation: OpenedManifest;
   readonly #identity: Identity;
   readonly #ledger: Ledger;
+  readonly #revoked: () => readonly ParticipantId[];
   /** Leaf hashes of the receipts that were read so far; receipts never change. */
   readonly #leaves: Uint8Array[] = [];
   /** The checkpoint that was signed last, without cosignatures: everybody asks for the same one. */
   #signed: { readonly size: number; readonly note: string } | undefined;
 
-  constructor(federation: OpenedManifest, identity: Identity, ledger: Ledger) {
+  /** @param revoked keys whose cosignatures do not count any more */
+  constructor(
+    federation: OpenedManifest,
+    identity: Identity,
+    ledger: Ledger,
+    revoked: () => readonly ParticipantId[] = () => [],
+  ) {
+    this.#revoked = revoked;
     this.#federation = federation;
     this.#identity = identity;
     this.#ledger = ledger;
@@ -37,7 +45,8 @@ export class FederationLog {
     this.#readNew();
     const { length } = this.#leaves;
     if (size > length) return undefined;
-    const { participants, required } = this.#federation.content.witnesses;
+    const { required } = this.#federation.content.witnesses;
+    const participants = this.#witnesses;
     const enough = (checkpoint: string) => cosigners(openCheckpoint(checkpoint), participants).length >= required;
     const newest = this.#checkpointOf(length);
     if (enough(newest)) return this.#answer(newest, size);
@@ -53,7 +62,7 @@ export class FederationLog {
   cosign(text: string): LogAnswer {
     this.#readNew();
     const cosigned = openCheckpoint(text);
-    const { participants } = this.#federation.content.witnesses;
+    const participants = this.#witnesses;
     const own = cosigned.size <= this.#leaves.length ? openCheckpoint(this.#checkpointOf(cosigned.size)) : undefined;
     if (own === undefined || !sameCheckpoint(own, cosigned) || cosigners(cosigned, participants).length === 0) {
       throw new PrefmeshError('NOT_A_WITNESS', {});
@@ -61,6 +70,11 @@ export class FederationLog {
     const note = withCosignatures(own, cosigned, participants);
     if (note !== own.text) this.#ledger.storeCosigned(cosigned.size, note);
     return this.#answer(note, 0);
+  }
+
+  get #witnesses(): ParticipantId[] {
+    const revoked = this.#revoked();
+    return this.#federation.content.witnesses.participants.filter((id) => !revoked.includes(id));
   }
 
   /** The checkpoint of just the first `size` receipts, with the cosignatures that came for it. */

@@ -15,6 +15,8 @@ import { roundNumber } from '../protocol/names.ts';
 import type { Sha256 } from '../protocol/names.ts';
 import { openEnvelope, sealMessage } from '../protocol/opening.ts';
 import { openReceipt } from '../protocol/receipt.ts';
+import type { Receipt } from '../protocol/receipt.ts';
+import { openRevocations } from '../protocol/revocations.ts';
 import { ReplayWindow } from '../protocol/replay.ts';
 import type { BlobClient } from '../node/network/blob/client.ts';
 import type { FederationClient } from '../node/network/federation/client.ts';
@@ -24,6 +26,7 @@ import type { MessageHeaders } from '../node/participant/messageHeaders.ts';
 import { verifyRound } from '../node/participant/roundVerification.ts';
 import type { BlobStore } from '../node/storage/blobs.ts';
 import type { Ledger } from './ledger.ts';
+import type { Revoking } from './revoking.ts';
 
 type RoundTerms = Payload<'round-terms'>;
 
@@ -31,9 +34,10 @@ export interface OtherAggregatorsComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
   readonly ledger: Ledger;
+  readonly revoking: Revoking;
   readonly blobs: BlobStore;
   readonly host: Pick<Host, 'connect'>;
-  readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log'>;
+  readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log' | 'revocations' | 'revoke' | 'guests'>;
   readonly blobClient: Pick<BlobClient, 'fetch'>;
   readonly headers: MessageHeaders;
   /** Milliseconds since 1970. */
@@ -74,6 +78,7 @@ export class OtherAggregators {
     const last = terms.phase === 'finished' ? terms.round : terms.round - 1;
     if (this.length > last) return;
     await this.#checkOneHistory(id, signal);
+    await this.#learnWhoMayJoin(id, signal);
     while (this.length < last) await this.#copyRound(id, this.length + 1, signal);
   }
 
@@ -161,6 +166,31 @@ export class OtherAggregators {
     throw new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
   }
 
+  /** The newest list of revocations, of both the one that is newer, and who has used which invite. */
+  async #learnWhoMayJoin(id: ParticipantId, signal: AbortSignal): Promise<void> {
+    const { client, federation, ledger, revoking } = this.#components;
+    ledger.storeInvites(await client.guests(id, federation.hash, { signal }));
+    try {
+      revoking.take(await client.revocations(id, federation.hash, null, { signal }));
+    } catch (error) {
+      const behind = isPrefmeshError(error, 'REVOCATIONS_STALE') || isRefusal(error, 'REVOCATIONS_MISSING');
+      if (!behind) throw error;
+      if (revoking.newest) await client.revoke(id, federation.hash, revoking.newest.bytes, { signal });
+    }
+  }
+
+  /** A list of revocations that a receipt names, kept here from then on. */
+  async #listOf(receipt: Receipt | undefined, id: ParticipantId, signal: AbortSignal): Promise<Uint8Array[]> {
+    const { client, federation, ledger } = this.#components;
+    const hash = receipt?.revocations ?? null;
+    if (hash === null) return [];
+    const stored = ledger.revocations(hash as Sha256);
+    if (stored !== undefined) return [stored];
+    const list = openRevocations(await client.revocations(id, federation.hash, hash as Sha256, { signal }), federation);
+    ledger.storeRevocations(list);
+    return [list.bytes];
+  }
+
   async #copyRound(id: ParticipantId, round: number, signal: AbortSignal): Promise<void> {
     const { federation, ledger, blobs, blobClient, client, now } = this.#components;
     const number = roundNumber(round);
@@ -177,8 +207,22 @@ export class OtherAggregators {
       const fetched = await blobClient.fetch(hash, { from: [id], maxBytes: LIMITS.blobSize.value, signal });
       size += fetched.size;
     }
+    const revocations = [
+      ...(await this.#listOf(previous?.content, id, signal)),
+      ...(await this.#listOf(content, id, signal)),
+    ];
     const task = { receipt: envelope, manifest: federation.bytes, previous: before?.envelope ?? null, own: null };
-    const { failures, receipt } = await verifyRound({ ...task, blobs: blobs.folder, envelopes }, size, signal);
+    const { failures, receipt } = await verifyRound(
+      {
+        ...task,
+        blobs: blobs.folder,
+        envelopes,
+        revocations,
+        newestRevocations: this.#components.revoking.newest?.bytes ?? null,
+      },
+      size,
+      signal,
+    );
     if (failures.length > 0 || receipt === null) throw failures[0]!;
     const messages = new Map(envelopes.map((each) => [hashOfMessage(each), each]));
     ledger.adopt(continuedFrom(ledger.state, receipt, now()), receipt, messages);

@@ -18,7 +18,9 @@ import type { OpenedMessage } from '../protocol/opening.ts';
 import { roundTermsOf } from '../protocol/roundState.ts';
 import type { FederationState, UpdateOffer } from '../protocol/roundState.ts';
 import type { AggregatorEvent } from './events.ts';
+import { checkNotRevoked } from '../protocol/revocations.ts';
 import type { Ledger } from './ledger.ts';
+import type { Revoking } from './revoking.ts';
 import type { Rounds } from './rounds.ts';
 
 const REQUESTS = ['manifest-query', 'join', 'leave', 'round-query', 'update', 'receipt-query'] as const;
@@ -32,6 +34,7 @@ export interface RequestsComponents {
   readonly identity: Identity;
   readonly ledger: Ledger;
   readonly rounds: Rounds;
+  readonly revoking: Pick<Revoking, 'newest'>;
   readonly headers: MessageHeaders;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -61,7 +64,7 @@ export class Requests {
    * @throws what `openEnvelope` throws, of the envelope itself
    */
   async answer(bytes: Uint8Array, from: ParticipantId, signal: AbortSignal): Promise<Uint8Array> {
-    const { federation, identity, ledger, rounds, now, onEvent } = this.#components;
+    const { federation, identity, ledger, now, onEvent } = this.#components;
     let message: RequestMessage;
     try {
       message = openEnvelope(
@@ -70,11 +73,7 @@ export class Requests {
           types: REQUESTS,
           federation: federation.hash,
           recipient: identity.id,
-          isMember: (sender, type) =>
-            type === 'join' ||
-            type === 'manifest-query' ||
-            rounds.state.members[sender] !== undefined ||
-            ((type === 'round-query' || type === 'receipt-query') && isAggregator(federation, sender)),
+          isMember: (sender, type) => this.#maySay(sender, type),
         },
         now(),
         ledger.replay,
@@ -99,11 +98,33 @@ export class Requests {
     }
   }
 
+  /** Throws KEY_REVOKED: who was a member once is told what became of it. */
+  #maySay(sender: ParticipantId, type: RequestMessage['type']): boolean {
+    const { federation, rounds, revoking } = this.#components;
+    if (type === 'join' || type === 'manifest-query') return true;
+    checkNotRevoked(sender, revoking.newest);
+    if (rounds.state.members[sender] !== undefined) return true;
+    return (type === 'round-query' || type === 'receipt-query') && isAggregator(federation, sender);
+  }
+
   #join(message: OpenedMessage<'join'>): Uint8Array {
-    const { federation, ledger, rounds, now } = this.#components;
+    const { federation, ledger, rounds, revoking, now } = this.#components;
     const { sender, payload, hash } = message;
     try {
-      const context = { federation, now: now(), usedBy: (serial: string) => ledger.usedBy(serial) };
+      const inviters = new Map(
+        ledger
+          .usedInvites()
+          .toReversed()
+          .map((each) => [each.participant, each.inviter]),
+      );
+      const context = {
+        federation,
+        now: now(),
+        revocations: revoking.newest,
+        members: Object.keys(rounds.state.members) as ParticipantId[],
+        usedBy: (serial: string) => ledger.usedBy(serial),
+        inviterOf: (guest: ParticipantId) => inviters.get(guest),
+      };
       const invite = checkJoin({ sender, invite: payload.invite, pairsBucket: payload.pairsBucket }, context);
       const used = invite && { serial: invite.content.serial, participant: sender, inviter: invite.sender };
       const event = { type: 'joined', at: now(), participant: sender, request: hash } as const;

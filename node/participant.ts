@@ -13,7 +13,9 @@
 import type { Logger } from 'pino';
 import { PrefmeshError, isPrefmeshError } from '../protocol/errors.ts';
 import type { ParticipantId } from '../protocol/identity.ts';
+import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { Sha256 } from '../protocol/names.ts';
+import { checkLater, openRevocations } from '../protocol/revocations.ts';
 import { systemClock } from './clock.ts';
 import type { Checkpoint } from './model/checkpoint.ts';
 import { Announcements } from './network/announcements.ts';
@@ -29,6 +31,7 @@ import { AggregatorLink } from './participant/aggregatorLink.ts';
 import { openBaseModel, openFederationPolicy } from './participant/baseModel.ts';
 import type { ComputeOptions } from './participant/baseModel.ts';
 import type { ParticipantEvent } from './participant/events.ts';
+import { readRevocationsFile } from './participant/federationFile.ts';
 import { Life } from './participant/life.ts';
 import { openPairsFile, trainablePairs } from './participant/pairsFile.ts';
 import { ReceiptChain } from './participant/receiptChain.ts';
@@ -58,6 +61,8 @@ export interface ParticipantOptions {
   /** Decides the order of pairs in each round. */
   readonly seed: number;
   readonly verify: VerifyMode;
+  /** A file with the owner's newest list of revocations. */
+  readonly revocations?: string | undefined;
   readonly log: Logger;
   readonly onEvent: (event: ParticipantEvent) => void;
   readonly signal?: AbortSignal | undefined;
@@ -83,7 +88,7 @@ export class Participant implements AsyncDisposable {
   /**
    * Opens everything and begins to take part.
    *
-   * @throws HOME_LOCKED, NOT_JOINED, SEVERAL_FEDERATIONS, PAIRS_CHANGED, BASE_MODEL_MISMATCH, PORT_BUSY,
+   * @throws HOME_LOCKED, NOT_JOINED, SEVERAL_FEDERATIONS, REVOCATIONS_STALE, PAIRS_CHANGED, BASE_MODEL_MISMATCH, PORT_BUSY,
    *   BOOTSTRAP_UNREACHABLE
    */
   static async start(options: ParticipantOptions): Promise<Participant> {
@@ -95,6 +100,7 @@ export class Participant implements AsyncDisposable {
     const membership = chooseMembership(store, options.home, options.federation);
     const { federation: opened } = membership;
     const { content: manifest, hash: federation } = opened;
+    if (options.revocations !== undefined) await rememberRevocations(options.revocations, opened, store);
     const blobs = await BlobStore.open(folder.paths.blobs);
 
     const checkpoint = await openBaseModel(manifest, membership.model ?? undefined, options.home);
@@ -221,6 +227,14 @@ async function openMembersPairs({ pairs, federation }: Membership, checkpoint: C
     throw new PrefmeshError('PAIRS_CHANGED', { file: pairs.file, hash: read.sha256, expected: pairs.sha256 });
   }
   return trainablePairs(read, checkpoint, federation.content.training.maxLength);
+}
+
+/** Takes the owner's list from a file. Throws REVOCATIONS_STALE for one that is older than what is known here. */
+async function rememberRevocations(file: string, federation: OpenedManifest, store: ParticipantStore): Promise<void> {
+  const list = openRevocations(await readRevocationsFile(file, federation), federation);
+  const known = store.revocations(federation.hash);
+  checkLater(known && openRevocations(known, federation), list);
+  store.recordRevocations(federation.hash, list);
 }
 
 /** Judges an announcement, and lets what it says end a wait. */

@@ -73,6 +73,8 @@ export function openAcknowledged(bytes: Uint8Array, federation: OpenedManifest):
 export function checkAcknowledged({ sender, round, blob, refused }: AcknowledgedUpdate, receipt: Receipt): void {
   if (refused !== null) return;
   const entry = updateOf(receipt, sender);
+  // A key that the owner revoked before the round was closed is promised nothing; that it was, the receipt's check says.
+  if (entry?.code === 'KEY_REVOKED') return;
   if (entry?.verdict !== 'accepted' || entry.blob !== blob) throw new PrefmeshError('NOT_INCLUDED', { round, sender });
 }
 

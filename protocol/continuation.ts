@@ -2,7 +2,7 @@
  * Going on from another aggregator's log: the state that a federation is in after a receipt, for who has not run the
  * round itself.
  *
- * Members are those of the receipt's cohort, so that nobody has to join again; who joined and was never asked joins
+ * Members are those of the receipt's cohort whom nobody has revoked, so that nobody has to join again; who joined and was never asked joins
  * again. The round after the receipt is open, whatever the other aggregator had taken for it: an update that is in no
  * receipt is offered again by its sender.
  */
@@ -16,13 +16,16 @@ export function continuedFrom(state: FederationState, { content, hash }: OpenedR
   const { rules } = state;
   const members: Record<ParticipantId, Member> = { ...state.members };
   const answered = new Set(content.updates.filter(({ verdict }) => verdict === 'accepted').map(({ sender }) => sender));
-  for (const id of content.cohort) members[id] = { missed: answered.has(id) ? 0 : (members[id]?.missed ?? 0) + 1 };
+  const { revocations } = state;
+  const cohort = content.cohort.filter((id) => !revocations?.participants.includes(id));
+  for (const id of cohort) members[id] = { missed: answered.has(id) ? 0 : (members[id]?.missed ?? 0) + 1 };
   const federation = {
     rules,
     parent: content.output,
     optimizerState: content.optimizerState,
     receipt: hash,
     members,
+    revocations,
     openedAt: at,
   };
   return content.round >= rules.rounds

@@ -462,7 +462,8 @@ export const ERRORS = {
     exit: 5,
     what: 'the invite is signed by {inviter}, who may not invite',
     fix: "ask the federation's owner or an aggregator for an invite",
-    explain: 'Only the owner and the aggregators of the manifest may sign invites.',
+    explain:
+      'The owner and the aggregators of the manifest may sign invites; members may only where the manifest says so, and only while they are members.',
   },
   INVITE_EXPIRED: {
     exit: 5,
@@ -475,6 +476,76 @@ export const ERRORS = {
     what: '{sender} shows an invite that another participant has used',
     fix: 'ask for an invite of your own',
     explain: 'An invite is bound to the first key that uses it. That key may show it again.',
+  },
+  INVITE_REVOKED: {
+    exit: 5,
+    what: 'the invite of {inviter} was revoked by the owner of the federation',
+    fix: 'ask the owner for another invite',
+    explain:
+      "An invite that nobody has used lets nobody in any more once the owner's list of revocations has its serial, or the key of whoever signed it.",
+  },
+  INVITER_FULL: {
+    exit: 5,
+    what: '{inviter} has brought in {most} members, which is as many as one may',
+    fix: "ask the federation's owner for an invite, or wait until one of those members leaves",
+    explain:
+      'Who invites answers for its guests. So that nobody can fill a federation with keys of its own, the members that one inviter has brought in, with those that these have brought in, are bounded by the manifest (admission.guestsPerInviter). The owner is not bound.',
+  },
+  INVITES_FILE_INVALID: {
+    exit: 3,
+    what: 'the record of signed invites {file} cannot be read',
+    fix: 'restore it from a backup, or move it away; invites that are out still count until they expire',
+    explain:
+      'The file holds the serials of the invites that this key has signed and that have not expired, so that it signs no more than it may.',
+  },
+  INVITES_EXHAUSTED: {
+    exit: 2,
+    what: '{pending} invites of this key have not expired, and {most} are allowed at a time',
+    fix: 'wait until one expires, or ask the owner of the federation to invite',
+    explain:
+      'Everyone but the owner may have as many invites out as it may have guests, by the manifest (admission.guestsPerInviter). More would be refused at the door with INVITER_FULL.',
+  },
+  KEY_REVOKED: {
+    exit: 5,
+    what: 'the owner of the federation has revoked the key {participant}',
+    fix: "ask the federation's owner why; to come back takes another key (a new --home) and its consent",
+    explain:
+      "The owner's signed list of revocations names this key. Its updates are not counted from then on, also in a round that is still open, and nothing is served to it. Adapters that it has verified stay its own. A revocation is never taken back.",
+  },
+  REVOCATIONS_STALE: {
+    exit: 5,
+    what: 'the list of revocations has version {version}, which does not go on from version {known}, known here',
+    fix: "get the newest list from the federation's owner: prefmesh federation revoke prints where it lies",
+    explain:
+      'Lists of revocations only grow: each has a higher version than the one before, and everything that it had. One that is older, or that leaves somebody out, would let a revoked key in again, and is refused wherever it comes from.',
+  },
+  REVOCATIONS_MISSING: {
+    exit: 5,
+    what: 'the list of revocations {hash}, which the receipt of round {round} names, is not to be had',
+    fix: 'get it from an aggregator, or from whoever keeps an audit folder of the federation',
+    explain:
+      'A receipt names the list of revocations that its round was closed under. Without that list nobody can tell whether a revoked key was counted.',
+  },
+  REVOKED_COUNTED: {
+    exit: 5,
+    what: 'round {round} counts {sender}, whose key the owner had revoked',
+    fix: 'do not adopt the adapter; tell the owner of the federation',
+    explain:
+      'An update of a revoked key is not counted in a round that closes under a list with that key, and the key is not asked for an update in any round after.',
+  },
+  REVOCATIONS_IGNORED: {
+    exit: 5,
+    what: 'round {round} was not closed under version {version} of the list of revocations, long after it was issued',
+    fix: 'do not adopt the adapter; hand the list to the aggregator again, and tell the owner of the federation',
+    explain:
+      'The verifier holds a newer list of revocations than the receipt names, and the round began more than `revocationGrace` after that list was issued: either the aggregator never got it, or it does not heed it.',
+  },
+  REVOCATION_UNDELIVERED: {
+    exit: 4,
+    what: 'no aggregator has taken version {version} of the list of revocations: {problem}',
+    fix: 'run the same command again once one is up, or start it with --revocations {file}',
+    explain:
+      'The list was signed and is kept, but revokes nothing before an aggregator has it. Handing it in again is the same command again.',
   },
   FEDERATION_FULL: {
     exit: 5,
@@ -491,9 +562,10 @@ export const ERRORS = {
   },
   WRONG_OWNER: {
     exit: 5,
-    what: 'the manifest is not signed by its owner {owner}',
-    fix: 'get the manifest from the owner of the federation',
-    explain: 'A manifest counts only when the key that it names as owner has signed it, and the owner never changes.',
+    what: "it is not signed by the federation's owner {owner}",
+    fix: 'get it from the owner of the federation',
+    explain:
+      'A manifest or a list of revocations counts only when the key that the manifest names as owner has signed it, and the owner never changes.',
   },
   BROKEN_CHAIN: {
     exit: 5,

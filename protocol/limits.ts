@@ -106,6 +106,26 @@ export const LIMITS = {
     unit: 'ms',
     why: 'longest time for which a message may count; a captured one is worthless after it',
   },
+  inviteLifetime: {
+    value: 14 * 24 * 3_600_000,
+    unit: 'ms',
+    why: 'longest time for which an invite may be used first; a forgotten one opens no door for longer',
+  },
+  revocations: {
+    value: 512,
+    unit: 'count',
+    why: 'keys, and invites, that a federation may revoke; a list of as many of both takes 45 KiB and so fits a message',
+  },
+  revocationGrace: {
+    value: 3_600_000,
+    unit: 'ms',
+    why: 'from when a list of revocations is issued until a round that begins without it is taken for a refusal to heed it',
+  },
+  guests: {
+    value: 4096,
+    unit: 'count',
+    why: 'used invites that an aggregator tells another; each takes 170 bytes, so all fit a document',
+  },
   clockTolerance: { value: 120_000, unit: 'ms', why: 'how far the clocks of two peers may differ' },
   replayWindow: {
     value: 256,

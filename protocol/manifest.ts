@@ -34,8 +34,14 @@ const admissionSchema = z.discriminatedUnion('mode', [
       error: 'not sorted, or not distinct',
     }),
   }),
-  /** Who holds an invite signed by the owner or an aggregator may join. */
-  z.strictObject({ mode: z.literal('invite') }),
+  /** Who holds an invite may join. */
+  z.strictObject({
+    mode: z.literal('invite'),
+    /** Who may sign one besides the owner. */
+    inviters: z.enum(['aggregators', 'members']),
+    /** Most members that one inviter may have brought in, their guests included; the owner is not bound by it. */
+    guestsPerInviter: z.int().min(1).max(LIMITS.participants.value),
+  }),
   /** Anyone may join: for demonstrations on one machine, and labelled so wherever it is shown. */
   z.strictObject({ mode: z.literal('open') }),
 ]);

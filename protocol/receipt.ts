@@ -50,6 +50,8 @@ export const receiptSchema = z.strictObject({
   cohort: z.array(participantIdSchema).max(participants),
   /** Ascending by sender. */
   updates: z.array(receivedUpdateSchema).max(participants),
+  /** Hash of the owner's list of revocations under which the round was closed; null where there was none. */
+  revocations: sha256Schema.nullable(),
   /** Merkle root over `updateLeaf` of each entry of `updates`, in hexadecimal. */
   inputsRoot: sha256Schema,
   /** The adapter before the round. */
@@ -93,6 +95,7 @@ export function receiptOf(ended: EndedRound, federation: OpenedManifest): Receip
     factor: factorOfRound(ended),
     cohort: [...ended.cohort],
     updates,
+    revocations: ended.closedUnder,
     inputsRoot: inputsRoot(updates),
     parent: ended.parent,
     candidate: ended.candidate,

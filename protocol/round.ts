@@ -16,7 +16,7 @@
  * twice, late, or in the wrong phase changes nothing.
  *
  * What always holds: the round's number never falls; a participant has at most one accepted update a round, and
- * none after the deadline; a round ends in exactly one receipt; the parent changes only by publishing.
+ * none after the deadline or after its key was revoked; a round ends in exactly one receipt; the parent changes only by publishing.
  */
 import { checkOffer } from './aggregation/admission.ts';
 import { PrefmeshError } from './errors.ts';
@@ -36,6 +36,7 @@ import type {
   FederationState,
   Member,
   OpenRound,
+  RevokedKeys,
   RoundEffect,
   RoundEvent,
   SkipReason,
@@ -67,6 +68,9 @@ export function step(state: FederationState, event: RoundEvent): Step {
       const next = leaving ? settle({ ...state, members }, event.at) : unchanged;
       return after([answer(event.participant, event.request, null)], next);
     }
+
+    case 'revoked':
+      return revoke(state, event);
 
     case 'update-accepted':
       return accept(state, event.offer, event.at);
@@ -131,11 +135,42 @@ export function resume(state: FederationState): readonly RoundEffect[] {
 /** A new member takes part from the next round on, unless the present one has not started yet. */
 function join(state: FederationState, { participant, request, at }: EventOf<'joined'>): Step {
   const member = state.members[participant];
+  if (state.revocations?.participants.includes(participant)) {
+    return { state, effects: [answer(participant, request, 'KEY_REVOKED')] };
+  }
   if (!member && Object.keys(state.members).length >= state.rules.maxParticipants) {
     return { state, effects: [answer(participant, request, 'FEDERATION_FULL')] };
   }
   const next = member?.missed === 0 ? state : awake(state, participant);
   return after([answer(participant, request, null)], settle(next, at));
+}
+
+function revoke(state: FederationState, { at, list, participants }: EventOf<'revoked'>): Step {
+  return state.revocations?.list === list
+    ? { state, effects: [] }
+    : settle(withoutRevoked(state, { list, participants }), at);
+}
+
+/**
+ * Takes the revoked out of the members, and what they have sent out of a round that still collects. A round that is
+ * closed already goes on with what it was closed with.
+ */
+export function withoutRevoked(state: FederationState, revocations: RevokedKeys): FederationState {
+  const { participants } = revocations;
+  const kept = Object.entries(state.members).filter(([id]) => !participants.includes(id as ParticipantId));
+  const next = { ...state, members: Object.fromEntries(kept), revocations };
+  return isCollecting(next) ? withoutUpdatesOf(participants, next) : next;
+}
+
+function withoutUpdatesOf(participants: readonly ParticipantId[], state: CollectingRound): CollectingRound {
+  const revoked = state.accepted
+    .filter(({ sender }) => participants.includes(sender))
+    .map(({ sender, envelope, blob }) => ({ sender, envelope, blob, code: 'KEY_REVOKED' as const }));
+  return {
+    ...state,
+    accepted: state.accepted.filter(({ sender }) => !participants.includes(sender)),
+    refused: bySender([...state.refused, ...revoked]),
+  };
 }
 
 /** Counts an update, unless it does not fit the round any more: the round may have moved on since it was offered. */
@@ -216,7 +251,13 @@ function close(state: CollectingRound, at: number): Step {
     const member = members[id];
     if (member) members[id] = { missed: answered.has(id) ? 0 : member.missed + 1 };
   }
-  return aggregateOrSkip({ ...state, phase: 'aggregating', closedAt: at, members });
+  return aggregateOrSkip({
+    ...state,
+    phase: 'aggregating',
+    closedAt: at,
+    closedUnder: state.revocations?.list ?? null,
+    members,
+  });
 }
 
 function aggregateOrSkip(state: AggregatingRound): Step {
@@ -234,7 +275,7 @@ function skip(
 
 /** The next round, or the end. Members are there already, so a round with a quorum of them starts at once. */
 function openNext(ended: EndedRound, receipt: Sha256, at: number): Step {
-  const { rules, members } = ended;
+  const { rules, members, revocations } = ended;
   const parent = ended.phase === 'published' ? ended.candidate : ended.parent;
   const optimizerState = ended.phase === 'published' ? ended.candidateState : ended.optimizerState;
   if (ended.round >= rules.rounds) {
@@ -246,6 +287,7 @@ function openNext(ended: EndedRound, receipt: Sha256, at: number): Step {
       optimizerState,
       receipt,
       members,
+      revocations,
       openedAt: ended.openedAt,
     });
   }
@@ -257,6 +299,7 @@ function openNext(ended: EndedRound, receipt: Sha256, at: number): Step {
     optimizerState,
     receipt,
     members,
+    revocations,
     openedAt: at,
     quorumSince: null,
   };

@@ -47,6 +47,13 @@ export interface RefusedUpdate {
   readonly code: ErrorCode;
 }
 
+/** The owner's newest list, as far as rounds are concerned. */
+export interface RevokedKeys {
+  /** The list's hash. */
+  readonly list: Sha256;
+  readonly participants: readonly ParticipantId[];
+}
+
 export interface Member {
   /** Rounds in a row that it was asked in and did not answer. */
   readonly missed: number;
@@ -62,6 +69,8 @@ interface Federation {
   /** The receipt of the round before; null in the first. */
   readonly receipt: Sha256 | null;
   readonly members: Readonly<Record<ParticipantId, Member>>;
+  /** None of these is a member; null while nobody was revoked. */
+  readonly revocations: RevokedKeys | null;
   readonly openedAt: number;
 }
 
@@ -77,6 +86,8 @@ interface Started extends Federation {
 }
 
 interface Closed extends Started {
+  /** Hash of the list of revocations at that moment: a later one leaves the round as it is. */
+  readonly closedUnder: Sha256 | null;
   readonly closedAt: number;
 }
 
@@ -128,6 +139,13 @@ export type RoundEvent =
   /** A member asked where the round stands: it is alive. */
   | { readonly type: 'present'; readonly at: number; readonly participant: ParticipantId }
   | { readonly type: 'left'; readonly at: number; readonly participant: ParticipantId; readonly request: Sha256 }
+  /** The owner has revoked keys: all that its newest list names. */
+  | {
+      readonly type: 'revoked';
+      readonly at: number;
+      readonly list: Sha256;
+      readonly participants: readonly ParticipantId[];
+    }
   /** An update passed every check of admission and its blob is on disk. */
   | { readonly type: 'update-accepted'; readonly at: number; readonly offer: UpdateOffer }
   /** An update of a member failed a check. */
@@ -221,6 +239,7 @@ export function initialState(manifest: Manifest, at: number): FederationState {
     optimizerState: null,
     receipt: null,
     members: {},
+    revocations: null,
     openedAt: at,
     quorumSince: null,
   };

@@ -1,9 +1,10 @@
 /**
  * How anyone checks a receipt, with the manifest and nothing else to trust.
  *
- * Six questions, each with its own codes: was it signed by an aggregator of the federation; does it follow the
- * receipt before it; does it keep to the manifest's terms; is what I sent in it; have the others sent what it lists;
- * and do the accepted updates give this adapter and no other. The last two need the messages and the blobs. All are
+ * Seven questions, each with its own codes: was it signed by an aggregator of the federation; does it follow the
+ * receipt before it; does it keep to the manifest's terms; does nobody count whom the owner has revoked; is what I sent
+ * in it; have the others sent what it lists; and do the accepted updates give this adapter and no other. The last two
+ * need the messages and the blobs. All are
  * asked, and all that fails is reported.
  */
 import { admitBlob } from './aggregation/admission.ts';
@@ -22,11 +23,13 @@ import { MESSAGES } from './messages.ts';
 import type { Sha256 } from './names.ts';
 import { openReceipt, inputsRoot, updateOf } from './receipt.ts';
 import type { OpenedReceipt, Receipt, ReceivedUpdate } from './receipt.ts';
+import { checkRevoked } from './revocations.ts';
+import type { RevocationContext } from './revocations.ts';
 import { checkBlob, decodeBlob } from './tensorBlob.ts';
 import type { FixedPointTensors } from './tensorBlob.ts';
 
-export interface VerificationContext {
-  readonly federation: OpenedManifest;
+/** `revocations` gives the lists that this receipt and the one before name: without one, its receipt fails. */
+export interface VerificationContext extends RevocationContext {
   /** The receipt of the round before, already verified; null for round 1. */
   readonly previous: OpenedReceipt | null;
   /** What the verifier itself sent and was acknowledged as accepted in this round. */
@@ -70,6 +73,7 @@ export function verifyReceipt(bytes: Uint8Array, context: VerificationContext): 
   check(() => checkSigner(receipt, context.federation));
   if (check(() => checkLink(content, context)) === true) checked.log += 1;
   check(() => checkTerms(content, context.federation));
+  check(() => checkRevoked(content, context));
   check(() => checkInclusion(content, context.own));
   if (inputsRoot(content.updates) === content.inputsRoot) checked.hashes += 1;
   else failures.push(new PrefmeshError('RECEIPT_ROOT', {}));
@@ -137,6 +141,11 @@ function checkTerms(receipt: Receipt, { content: manifest }: OpenedManifest): vo
   demand(receipt.factor === ruleByName(rule).factorOf(receipt.round), `factor ${receipt.factor}`);
   demand(isAscending(receipt.cohort), 'the cohort is not ascending');
   demand(receipt.cohort.length <= manifest.maxParticipants, 'more participants than the manifest allows');
+  const { admission } = manifest;
+  demand(
+    admission.mode !== 'allow-list' || receipt.cohort.every((id) => admission.participants.includes(id)),
+    'somebody in the cohort is not on the allow-list',
+  );
   demand(isAscending(receipt.updates.map(({ sender }) => sender)), 'two updates of one participant, or not ascending');
   demand(
     receipt.updates.every(({ sender }) => receipt.cohort.includes(sender)),

@@ -59,7 +59,7 @@ const READERS: readonly Reader[] = [
     read: (bytes) => openEnvelope(bytes, expected, example.NOW, replay),
   },
   { name: 'manifest', good: federation.bytes, read: (bytes) => openManifest(bytes) },
-  { name: 'invite', good: parseInviteText(invite), read: (bytes) => openInvite(bytes, federation, example.NOW) },
+  { name: 'invite', good: parseInviteText(invite), read: (bytes) => openInvite(bytes, federation) },
   { name: 'receipt', good: goldenVectors().envelopes['receipt']!, read: (bytes) => openReceipt(bytes) },
   { name: 'update blob', good: encodeBlob(update), read: (bytes) => decodeBlob(bytes), unsigned: true },
 ];

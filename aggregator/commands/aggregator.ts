@@ -37,6 +37,7 @@ interface StartOptions extends CommonOptions {
   readonly bootstrap?: string[];
   readonly network: PresetName;
   readonly takeOverAfter?: number;
+  readonly revocations?: string;
   readonly exitWhenFinished: boolean;
 }
 
@@ -55,6 +56,10 @@ function startCommand(): Command {
       '--take-over-after <duration>',
       'of several aggregators: how long none must be heard of before the second takes over (default: 30s)',
       durationValue(),
+    )
+    .option(
+      '--revocations <file>',
+      "the owner's newest list of revocations, where it was not handed in over the network",
     )
     .option('--exit-when-finished', 'end when all rounds are done and members have the last adapter', false)
     .action((options: StartOptions) => start(options));
@@ -120,6 +125,7 @@ async function start(options: StartOptions): Promise<void> {
     announce: options.announce,
     bootstrap: options.bootstrap,
     takeOverAfter: options.takeOverAfter,
+    revocations: options.revocations,
     compute: { device: await chooseDevice(options, output), threads: options.threads },
     log: commandLog(options),
     onEvent: (event) => {
@@ -149,6 +155,11 @@ function linesOf(event: AggregatorEvent): string[] {
       return [`${event.participant} joined with ${event.pairsBucket} pairs or more; ${event.members} members`];
     case 'left':
       return [`${event.participant} left; ${event.members} members`];
+    case 'revoked':
+      return [
+        `list of revocations, version ${event.version}: ${event.participants.length} keys, ${event.invites} invites`,
+        ...event.participants.map((id) => `  revoked ${id}`),
+      ];
     case 'round-opened': {
       const until = new Date(event.deadline).toLocaleTimeString();
       return [`round ${event.round}: ${event.cohort.length} participants train factor ${event.factor} until ${until}`];

@@ -50,6 +50,8 @@ interface CreateOptions extends CommonOptions, TrainingOptions {
   readonly minimumPairs: number;
   readonly admission: Manifest['admission']['mode'];
   readonly participant?: string[];
+  readonly inviters: 'aggregators' | 'members';
+  readonly guestsPerInviter: number;
   readonly aggregator?: string[];
   readonly address?: string[];
   readonly witness?: string[];
@@ -107,6 +109,17 @@ export function createCommand(): Command {
     .option('--minimum-pairs <n>', 'fewest pairs to take part with', count, 64)
     .addOption(
       new Option('--admission <mode>', 'who may join').choices(['invite', 'allow-list', 'open']).default('invite'),
+    )
+    .addOption(
+      new Option('--inviters <who>', 'for invite: who may invite besides the owner')
+        .choices(['aggregators', 'members'])
+        .default('aggregators'),
+    )
+    .option(
+      '--guests-per-inviter <n>',
+      'for invite: most members that one of them may bring in, guests of guests too',
+      count,
+      5,
     )
     .option('--participant <id>', 'for allow-list: who may join; may be repeated', repeatedValue())
     .option(
@@ -203,8 +216,14 @@ function checkQuorum({ quorum, rule, maxParticipants }: CreateOptions): void {
   }
 }
 
-function admissionOf({ admission, participant = [] }: CreateOptions): Manifest['admission'] {
-  if (admission !== 'allow-list') return { mode: admission };
+function admissionOf({
+  admission,
+  participant = [],
+  inviters,
+  guestsPerInviter,
+}: CreateOptions): Manifest['admission'] {
+  if (admission === 'open') return { mode: admission };
+  if (admission === 'invite') return { mode: admission, inviters, guestsPerInviter };
   if (participant.length === 0) {
     throw new PrefmeshError('USAGE', {
       problem: 'an allow-list without participants lets nobody in',

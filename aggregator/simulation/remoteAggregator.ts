@@ -59,6 +59,9 @@ export function remoteAggregator(
         const serve = (services: Services) => offered(services.cosign)(checkpoint);
         await network.request(process, to(aggregator), 'cosign', serve, options);
       },
+      // The simulated owner revokes nobody.
+      revocations: (_aggregator, _federation, list) =>
+        Promise.reject(new PrefmeshError('REVOCATIONS_MISSING', { round: 0, hash: list ?? 'newest' })),
     },
     // Nobody is found otherwise than by the manifest's addresses.
     providers: async function* none() {},

@@ -157,6 +157,7 @@ export class SimulatedAggregator {
       identity,
       ledger,
       rounds,
+      revoking: { newest: null },
       headers,
       now: clock.now,
       takeUpdate: (offer, table, signal) => intake.take(offer, table, signal),

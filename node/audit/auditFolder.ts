@@ -3,6 +3,7 @@
  *
  *   federation              the manifest as its owner signed it
  *   receipts/000001         the receipt of each round, as the aggregator signed it
+ *   revocations/<hash>      the lists of revocations that the receipts name, as the owner signed them
  *   updates/<hash>          the update messages that the receipts list, as their senders signed them
  *   blobs/<hash>            the initial adapter, every accepted update, every candidate
  *   checkpoint              the newest checkpoint of the log, a signed note
@@ -12,13 +13,13 @@
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import { isSha256, type Sha256 } from '../../protocol/names.ts';
 import { naming, storageError, writeFileAtomic } from '../storage/atomicFile.ts';
 
 export interface AuditPaths {
   readonly federation: string;
   readonly receipts: string;
+  readonly revocations: string;
   readonly updates: string;
   readonly blobs: string;
   readonly checkpoint: string;
@@ -28,6 +29,7 @@ export function auditPaths(folder: string): AuditPaths {
   return {
     federation: join(folder, 'federation'),
     receipts: join(folder, 'receipts'),
+    revocations: join(folder, 'revocations'),
     updates: join(folder, 'updates'),
     blobs: join(folder, 'blobs'),
     checkpoint: join(folder, 'checkpoint'),
@@ -44,7 +46,7 @@ export function receiptName(round: number): string {
 /** Makes the folders of an audit folder. Throws DISK_FULL, STORAGE_FAILED. */
 export async function makeAuditFolder(folder: string): Promise<AuditPaths> {
   const paths = auditPaths(folder);
-  for (const each of [paths.receipts, paths.updates, paths.blobs]) {
+  for (const each of [paths.receipts, paths.revocations, paths.updates, paths.blobs]) {
     await naming(each, () => mkdir(each, { recursive: true }));
   }
   return paths;
@@ -80,13 +82,13 @@ export async function readAuditFile(file: string, limit: number): Promise<Uint8A
   }
 }
 
-/** The update messages with the given hashes that are there; a file under another name's hash is the verifier's to find. */
-export async function readUpdateMessages({ updates }: AuditPaths, hashes: readonly Sha256[]): Promise<Uint8Array[]> {
+/** The signed files of a folder with the given hashes that are there; one under another's name is the verifier's to find. */
+export async function readNamed(folder: string, hashes: readonly Sha256[], limit: number): Promise<Uint8Array[]> {
   const found: Uint8Array[] = [];
   for (const hash of hashes) {
     if (!isSha256(hash)) continue;
     try {
-      found.push(await readAuditFile(join(updates, hash), LIMITS.message.value));
+      found.push(await readAuditFile(join(folder, hash), limit));
     } catch (error) {
       if (!(error instanceof PrefmeshError && error.code === 'FILE_MISSING')) throw error;
     }

@@ -15,10 +15,11 @@ import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
-import { readFederationFile } from '../participant/federationFile.ts';
+import { openRevocations } from '../../protocol/revocations.ts';
+import { readFederationFile, readRevocationsFile } from '../participant/federationFile.ts';
 import { verifyRound } from '../participant/roundVerification.ts';
 import { checkAcknowledgements, type CheckedAcknowledgement } from './acknowledgements.ts';
-import { auditedRounds, auditPaths, readAuditFile, readUpdateMessages, receiptName } from './auditFolder.ts';
+import { auditedRounds, auditPaths, readAuditFile, readNamed, receiptName } from './auditFolder.ts';
 import type { AuditPaths } from './auditFolder.ts';
 
 export interface VerificationReport {
@@ -37,6 +38,8 @@ export interface VerifyAuditOptions {
   readonly round?: number | undefined;
   /** A proof that an update was acknowledged, or a folder of them: the update has to be in the receipts. */
   readonly acknowledgements?: string | undefined;
+  /** A file with the newest list of revocations, which the federation must have heeded. */
+  readonly revocations?: string | undefined;
   readonly signal?: AbortSignal;
   /** Told of each round that was found right. */
   readonly onRound?: (receipt: OpenedReceipt) => void;
@@ -73,10 +76,12 @@ export class VerificationTally {
 export async function verifyAudit(folder: string, options: VerifyAuditOptions = {}): Promise<VerificationReport> {
   const paths = { ...auditPaths(folder), ...(options.blobs !== undefined && { blobs: options.blobs }) };
   const federation = await readFederationFile(paths.federation);
+  const { revocations } = options;
+  const newest = revocations === undefined ? null : await readRevocationsFile(revocations, federation);
   const tally = new VerificationTally();
   tally.add({ signatures: 1 });
   const receipts = new Map<number, OpenedReceipt>();
-  await verifyRounds(receipts, { paths, federation, tally }, options);
+  await verifyRounds(receipts, { paths, federation, tally, newest }, options);
   if (options.acknowledgements === undefined) return tally.report;
   const acknowledgements = await checkAcknowledgements(options.acknowledgements, federation, (round) => {
     return receipts.get(round);
@@ -91,16 +96,17 @@ export async function verifyAudit(folder: string, options: VerifyAuditOptions = 
 /** Checks round after round up to the first that is wrong, and the log; fills `receipts` with those that are right. */
 async function verifyRounds(
   receipts: Map<number, OpenedReceipt>,
-  { paths, federation, tally }: Omit<RoundContext, 'full'>,
+  context: Omit<RoundContext, 'full'>,
   options: VerifyAuditOptions,
 ): Promise<void> {
+  const { paths, tally } = context;
   const leaves: Uint8Array[] = [];
   let previous: OpenedReceipt | null = null;
   for (const round of await auditedRounds(paths)) {
     options.signal?.throwIfAborted();
     if (options.round !== undefined && round > options.round) break;
     const wanted = options.round === undefined || round === options.round;
-    const receipt = await verifyOne(round, previous, { paths, federation, tally, full: wanted }, options);
+    const receipt = await verifyOne(round, previous, { ...context, full: wanted }, options);
     if (receipt === undefined) return;
     leaves.push(leafHash(receipt.bytes));
     if (options.acknowledgements !== undefined) receipts.set(round, receipt);
@@ -110,13 +116,15 @@ async function verifyRounds(
   if (options.round !== undefined && previous?.content.round !== options.round) {
     tally.fail(new PrefmeshError('ROUND_NOT_PUBLISHED', { round: options.round }), options.round);
   }
-  if (options.round === undefined) await verifyCheckpoint(paths, federation, leaves, tally);
+  if (options.round === undefined) await verifyCheckpoint(context, leaves, await revokedBy(previous, context));
 }
 
 interface RoundContext {
   readonly paths: AuditPaths;
   readonly federation: OpenedManifest;
   readonly tally: VerificationTally;
+  /** The newest list of revocations that the verifier has of its own. */
+  readonly newest: Uint8Array | null;
   /** Whether blobs and senders are checked too, or only the signature, the terms and the link. */
   readonly full: boolean;
 }
@@ -125,12 +133,13 @@ interface RoundContext {
 async function verifyOne(
   round: number,
   previous: OpenedReceipt | null,
-  { paths, federation, tally, full }: RoundContext,
+  { paths, federation, tally, newest, full }: RoundContext,
   { signal }: VerifyAuditOptions,
 ): Promise<OpenedReceipt | undefined> {
   try {
     const bytes = await readAuditFile(join(paths.receipts, receiptName(round)), LIMITS.document.value);
     const { content } = openReceipt(bytes);
+    const lists = [content.revocations, previous?.content.revocations].filter((list) => typeof list === 'string');
     const hashes = content.updates.map(({ envelope }) => envelope);
     const { checked, failures, receipt } = await verifyRound(
       {
@@ -139,7 +148,9 @@ async function verifyOne(
         previous: previous?.bytes ?? null,
         own: null,
         blobs: full ? paths.blobs : null,
-        envelopes: full ? await readUpdateMessages(paths, hashes) : null,
+        revocations: await readNamed(paths.revocations, lists, LIMITS.document.value),
+        newestRevocations: newest,
+        envelopes: full ? await readNamed(paths.updates, hashes, LIMITS.message.value) : null,
       },
       full ? await sizeOf(content.updates.map(({ blob }) => join(paths.blobs, blob))) : 0,
       signal,
@@ -156,10 +167,9 @@ async function verifyOne(
 
 /** The checkpoint must be of just these receipts, signed by an aggregator, and cosigned as the federation wants it. */
 async function verifyCheckpoint(
-  { checkpoint }: AuditPaths,
-  federation: OpenedManifest,
+  { paths: { checkpoint }, federation, tally }: Omit<RoundContext, 'full'>,
   leaves: readonly Uint8Array[],
-  tally: VerificationTally,
+  revoked: readonly string[],
 ): Promise<void> {
   try {
     const bytes = await readAuditFile(checkpoint, LIMITS.checkpoint.value);
@@ -178,7 +188,8 @@ async function verifyCheckpoint(
     }
     tally.add({ log: 1 });
     const { participants, required } = federation.content.witnesses;
-    const cosigned = cosigners(found, participants).length;
+    const witnesses = participants.filter((id) => !revoked.includes(id));
+    const cosigned = cosigners(found, witnesses).length;
     // Before the first round there is nothing to repeat.
     if (found.size > 0 && cosigned < required) {
       throw new PrefmeshError('COSIGNATURES_MISSING', { round: found.size, found: cosigned, required });
@@ -187,6 +198,16 @@ async function verifyCheckpoint(
     if (!isPrefmeshError(error)) throw error;
     tally.fail(error, null);
   }
+}
+
+/** The keys that the list of the last receipt revokes, whose cosignatures do not count any more. */
+async function revokedBy(
+  last: OpenedReceipt | null,
+  { paths, federation }: Omit<RoundContext, 'full'>,
+): Promise<readonly string[]> {
+  const list = last?.content.revocations ?? null;
+  const [bytes] = list === null ? [] : await readNamed(paths.revocations, [list], LIMITS.document.value);
+  return bytes === undefined ? [] : openRevocations(bytes, federation).content.participants;
 }
 
 async function sizeOf(files: readonly string[]): Promise<number> {

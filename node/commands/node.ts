@@ -12,7 +12,7 @@ import { bytesText, consentText } from '../participant/consent.ts';
 import { joinFederation } from '../participant/join.ts';
 import { leaveFederation } from '../participant/leave.ts';
 import { VERIFY_MODES, type VerifyMode } from '../participant/receiptChain.ts';
-import { nodeStatus, type NodeStatus } from '../participant/status.ts';
+import { type FederationStatus, nodeStatus, type NodeStatus } from '../participant/status.ts';
 import { ParticipantStore } from '../participant/store.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { chooseDevice } from './device.ts';
@@ -91,6 +91,7 @@ interface StartOptions extends CommonOptions, NetworkOptions {
   readonly listen?: string[];
   readonly announce?: string[];
   readonly verify: VerifyMode;
+  readonly revocations?: string;
   readonly exitWhenFinished: boolean;
 }
 
@@ -104,6 +105,10 @@ function startCommand(): Command {
       new Option('--verify <how>', 'recompute every round, or believe its signed receipt')
         .choices(VERIFY_MODES)
         .default('full'),
+    )
+    .option(
+      '--revocations <file>',
+      "the owner's newest list of revocations: rounds that do not heed it are not adopted",
     )
     .option('--exit-when-finished', 'end when all rounds are done', false)
     .action((options: StartOptions) => start(options));
@@ -130,6 +135,7 @@ async function start(options: StartOptions): Promise<void> {
     compute: { device: await chooseDevice(options, output), threads: options.threads },
     seed: options.seed,
     verify: options.verify,
+    revocations: options.revocations,
     log: commandLog(options),
     onEvent: (event) => {
       output.json(event);
@@ -269,6 +275,12 @@ function openStore(home: string): ParticipantStore {
   return ParticipantStore.open(database);
 }
 
+function revocationLines({ revocations }: FederationStatus): string[] {
+  if (revocations === null) return [];
+  const { version, keys, own } = revocations;
+  return [`  ${keys} keys revoked, by version ${version} of the list${own ? ': THIS ONE TOO' : ''}`];
+}
+
 function statusLines({ id, home, running, federations }: NodeStatus): string[] {
   return [
     `node ${id ?? '(no identity yet)'}, ${running ? 'running' : 'not running'}, in ${home}`,
@@ -277,6 +289,7 @@ function statusLines({ id, home, running, federations }: NodeStatus): string[] {
       `  ${each.pairs} pairs; round ${each.standing?.round ?? '-'} ${each.standing?.phase ?? ''}`,
       `  verified up to round ${each.verifiedRound}, adapter ${each.adapter}`,
       `  ${each.folder ?? 'no adapter adopted yet'}`,
+      ...revocationLines(each),
       `  ${bytesText(each.bytesSent)} sent, ${bytesText(each.bytesReceived)} received`,
     ]),
   ];

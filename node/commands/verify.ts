@@ -18,6 +18,7 @@ interface VerifyOptions extends CommonOptions {
   readonly blobs?: string;
   readonly audit?: string;
   readonly acknowledgements?: string;
+  readonly revocations?: string;
 }
 
 export function verifyCommand(): Command {
@@ -32,6 +33,7 @@ export function verifyCommand(): Command {
       '--acknowledgements <path>',
       'a proof that an update was acknowledged, or a folder of them: whether the receipts have the update',
     )
+    .option('--revocations <file>', "the owner's newest list of revocations, which the rounds must have heeded")
     .action((target: string, options: VerifyOptions) => verify(target, options));
   addCommonOptions(command);
   return addExample(
@@ -84,8 +86,8 @@ async function checkTarget(target: string, options: VerifyOptions, output: Outpu
   const onRound = ({ content, hash }: OpenedReceipt): void => {
     output.human(`round ${content.round} ${content.outcome}, receipt ${hash}: right`);
   };
-  const { blobs, acknowledgements } = options;
-  const common = { blobs, acknowledgements, signal, onRound };
+  const { blobs, acknowledgements, revocations } = options;
+  const common = { blobs, acknowledgements, revocations, signal, onRound };
   if (existsSync(join(target, ADAPTER_CONFIG))) {
     if (options.audit === undefined) {
       throw new PrefmeshError('USAGE', {

@@ -42,7 +42,7 @@ export interface AggregatorLinkComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
   readonly host: Pick<Host, 'connectedPeers' | 'connection' | 'connect' | 'hold'>;
-  readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log' | 'cosign'>;
+  readonly client: Pick<FederationClient, 'request' | 'evidence' | 'log' | 'cosign' | 'revocations'>;
   /** Peers that the network names for the federation: hints. */
   readonly providers: (signal: AbortSignal) => AsyncIterable<{ readonly id: ParticipantId }>;
   readonly clock: Clock;
@@ -159,6 +159,12 @@ export class AggregatorLink {
   ): Promise<{ readonly checkpoint: string; readonly proof: readonly Uint8Array[] }> {
     const { client, federation } = this.#components;
     return client.log(await this.locate(options.signal), federation.hash, size, options);
+  }
+
+  /** A list of revocations by its hash, or the newest; to be checked. */
+  async askForRevocations(list: Sha256 | null, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    const { client, federation } = this.#components;
+    return client.revocations(await this.locate(options.signal), federation.hash, list, options);
   }
 
   /** Hands in a checkpoint that this node has cosigned. */

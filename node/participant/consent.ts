@@ -19,6 +19,8 @@ export interface ConsentTerms {
   readonly owner: string;
   readonly aggregators: readonly string[];
   readonly admission: Manifest['admission']['mode'];
+  /** Who may invite besides the owner, and how many members one of them may bring in; null where nobody is invited. */
+  readonly invites: { readonly inviters: 'aggregators' | 'members'; readonly guestsPerInviter: number } | null;
   /** Sentences of the manifest: what leaves the machine, and which protections are on. */
   readonly sends: readonly string[];
   readonly protections: readonly string[];
@@ -46,6 +48,7 @@ export function consentTerms({ hash, content }: OpenedManifest, config: ModelCon
     owner: content.owner,
     aggregators: content.aggregators.map(({ id }) => id),
     admission: content.admission.mode,
+    invites: invitesOf(content.admission),
     sends: content.privacy.sends,
     protections: content.privacy.protections,
     update: sizes && { tensors: sizes.tensors, bytes: sizes.bytes },
@@ -68,7 +71,7 @@ export function consentText(terms: ConsentTerms): string {
     `  id         ${terms.federation}`,
     `  owner      ${terms.owner}`,
     `  run by     ${terms.aggregators.join(', ')}`,
-    `  who joins  ${admissionText(terms.admission)}`,
+    `  who joins  ${admissionText(terms)}`,
     `  trains     ${terms.base}`,
     `  loss       ${terms.loss}`,
     `  rule       ${terms.rule}`,
@@ -101,12 +104,21 @@ function optimizerText({ serverOptimizer }: Manifest): string {
   return serverOptimizer === null ? '' : `; then ${serverOptimizerByName(serverOptimizer.name).label}`;
 }
 
-function admissionText(mode: Manifest['admission']['mode']): string {
-  switch (mode) {
+function invitesOf(admission: Manifest['admission']): ConsentTerms['invites'] {
+  if (admission.mode !== 'invite') return null;
+  const { inviters, guestsPerInviter } = admission;
+  return { inviters, guestsPerInviter };
+}
+
+function admissionText({ admission, invites }: ConsentTerms): string {
+  switch (admission) {
     case 'allow-list':
       return 'only those on the list of the manifest';
     case 'invite':
-      return 'who holds an invite';
+      return (
+        `who holds an invite of the owner, an aggregator${invites?.inviters === 'members' ? ' or a member' : ''}; ` +
+        `one of them, but the owner, brings in at most ${invites?.guestsPerInviter}`
+      );
     case 'open':
       return 'anyone: for demonstrations only';
   }

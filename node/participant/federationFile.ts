@@ -6,6 +6,7 @@ import { PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { openManifest } from '../../protocol/manifest.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
+import { openRevocations } from '../../protocol/revocations.ts';
 import type { Sha256 } from '../../protocol/names.ts';
 import { storageError, writeFileAtomic } from '../storage/atomicFile.ts';
 
@@ -25,6 +26,25 @@ export async function readFederationFile(file: string, federation?: Sha256): Pro
     if (isPrefmeshError(error)) {
       throw new PrefmeshError('FEDERATION_FILE_INVALID', { file, problem: error.message }, { cause: error });
     }
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new PrefmeshError('FILE_MISSING', { file }, { cause: error });
+    }
+    throw storageError(error, file);
+  }
+}
+
+/**
+ * Reads a file with a list of revocations and checks that the federation's owner signed it.
+ * Throws FILE_MISSING, OVERSIZED, STORAGE_FAILED, and what `openRevocations` throws.
+ */
+export async function readRevocationsFile(file: string, federation: OpenedManifest): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(file);
+    const limit = LIMITS.document.value;
+    if (size > limit) throw new PrefmeshError('OVERSIZED', { what: file, bytes: size, limit });
+    return openRevocations(new Uint8Array(await readFile(file)), federation).bytes;
+  } catch (error) {
+    if (isPrefmeshError(error)) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new PrefmeshError('FILE_MISSING', { file }, { cause: error });
     }

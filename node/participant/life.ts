@@ -70,6 +70,7 @@ export class Life {
         waiting.relax();
       } catch (error) {
         if (!isTransient(error)) throw error;
+        if (error.details.code === 'KEY_REVOKED') await this.#checkOwnKey();
         // An aggregator that does not know this node any more has begun anew, or has let it go.
         if (error.details.code === 'NOT_ADMITTED') this.#member = false;
         onEvent({ event: 'retrying', code: error.code, problem: error.message });
@@ -96,10 +97,20 @@ export class Life {
       signal: this.#signal,
     });
     if (answer.type === 'acknowledgement') {
+      if (answer.payload.code === 'KEY_REVOKED') await this.#components.chain.checkOwnKey(this.#signal);
       throw new PrefmeshError('JOIN_REFUSED', { federation, code: answer.payload.code ?? 'UNEXPECTED' });
     }
     this.#member = true;
     onEvent({ event: 'member', federation });
+  }
+
+  /** Ends the node where its key was revoked; an aggregator that only says so is asked again later. */
+  async #checkOwnKey(): Promise<void> {
+    try {
+      await this.#components.chain.checkOwnKey(this.#signal);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+    }
   }
 
   /** One look at the federation, and what follows from it. */
@@ -268,7 +279,7 @@ function isTransient(error: unknown): error is PrefmeshError {
   if (error.code !== 'PEER_REFUSED') return error.exitCode === 4;
   // A blob that is damaged or gone at the aggregator may be there again after a restart of it.
   const passing = ['RATE_LIMITED', 'NOT_ADMITTED', 'REPLAYED', 'UNEXPECTED', 'BLOB_MISSING', 'BLOB_CORRUPT'];
-  return [...passing, 'AGGREGATOR_STANDS_BY'].includes(String(error.details.code));
+  return [...passing, 'AGGREGATOR_STANDS_BY', 'KEY_REVOKED'].includes(String(error.details.code));
 }
 
 function isCollecting({ phase }: RoundTerms): boolean {

@@ -26,6 +26,7 @@ import { acknowledgers } from './acknowledgers.ts';
 import type { AggregatorLink } from './aggregatorLink.ts';
 import type { ParticipantEvent } from './events.ts';
 import { LogWatch } from './logWatch.ts';
+import { RevocationLists } from './revocationLists.ts';
 import type { VerificationTask } from './roundVerification.ts';
 import type { ParticipantStore } from './store.ts';
 
@@ -63,6 +64,7 @@ interface VerifiedRound {
 export class ReceiptChain {
   readonly #components: ReceiptChainComponents;
   readonly #log: LogWatch;
+  readonly #revocations: RevocationLists;
   #last: OpenedReceipt | null;
   /** The round after the last one, once it is verified and until it is adopted. */
   #verified: VerifiedRound | null = null;
@@ -70,6 +72,7 @@ export class ReceiptChain {
   constructor(components: ReceiptChainComponents) {
     this.#components = components;
     this.#log = new LogWatch(components);
+    this.#revocations = new RevocationLists(components);
     this.#last = components.store.lastReceipt(components.federation.hash);
   }
 
@@ -108,6 +111,11 @@ export class ReceiptChain {
     while (this.round < round) await this.#follow(roundNumber(this.round + 1), signal);
   }
 
+  /** Whether this node's own key was revoked. Throws KEY_REVOKED when the owner's list says so. */
+  checkOwnKey(signal?: AbortSignal): Promise<void> {
+    return this.#revocations.checkOwnKey(signal);
+  }
+
   async #follow(round: RoundNumber, signal?: AbortSignal): Promise<void> {
     const { federation, store, blobs, adopt, onEvent } = this.#components;
     // A round that waits for cosignatures is not verified anew at every look.
@@ -137,6 +145,7 @@ export class ReceiptChain {
     const envelope = await link.askForReceipt(round, options);
     const full = verify === 'full';
     const envelopes = full && opened(envelope) !== undefined ? await link.askForEvidence(round, options) : null;
+    const lists = await this.#revocations.namedBy([opened(envelope)?.content, this.#last?.content], signal);
     const fetched: Sha256[] = [];
     const { received, missing, size } = await this.#gather(envelope, fetched, signal);
     const verification = await verifyRound(
@@ -147,6 +156,8 @@ export class ReceiptChain {
         own: this.#own(round, envelope),
         recompute: full,
         envelopes,
+        revocations: lists,
+        newestRevocations: this.#revocations.newest?.bytes ?? null,
       },
       size,
       signal,
@@ -157,6 +168,7 @@ export class ReceiptChain {
       onEvent({ event: 'receipt-refused', round, codes: failures.map(({ code }) => code) });
       throw failures[0]!;
     }
+    this.#revocations.remember(lists);
     const { outcome, reason, figures } = receipt.content;
     onEvent({ event: 'receipt-verified', round, receipt: receipt.hash, outcome, reason, checked, figures });
     return { receipt, received, fetched };
@@ -168,7 +180,9 @@ export class ReceiptChain {
    */
   async #agreeOnLog({ content, bytes }: OpenedReceipt, signal?: AbortSignal): Promise<void> {
     const { federation, identity, link, clock, verify, onEvent } = this.#components;
-    const { participants, required } = federation.content.witnesses;
+    const { participants: named, required } = federation.content.witnesses;
+    const revoked = this.#revocations.revokedBy(content);
+    const participants = named.filter((id) => !revoked.includes(id));
     const checkpoint = await this.#log.check(bytes, signal);
     const others = cosigners(checkpoint, participants).filter((id) => id !== identity.id);
     const isWitness = verify === 'full' && participants.includes(identity.id);

@@ -13,6 +13,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { openManifest } from '../../protocol/manifest.ts';
 import type { Sha256 } from '../../protocol/names.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
+import { openRevocations } from '../../protocol/revocations.ts';
 import { verifyReceipt } from '../../protocol/verification.ts';
 import type { Verification, VerificationContext } from '../../protocol/verification.ts';
 
@@ -26,6 +27,10 @@ export interface VerificationTask {
   readonly blobs: string | null;
   /** The update messages that the receipt lists, in any order; null where the senders' signatures are not checked. */
   readonly envelopes: readonly Uint8Array[] | null;
+  /** The lists of revocations that this receipt and the one before name, in any order. */
+  readonly revocations?: readonly Uint8Array[];
+  /** The newest list that the verifier has. */
+  readonly newestRevocations?: Uint8Array | null;
 }
 
 /** A verification as it crosses from one thread to another. */
@@ -39,10 +44,15 @@ export interface VerificationReply {
 }
 
 /** Verifies in this thread. Blobs are read one at a time, so memory does not grow with their number. */
-export function verifyHere({ receipt, manifest, previous, own, blobs, envelopes }: VerificationTask): Verification {
-  const sent = envelopes && byHash(envelopes);
+export function verifyHere(task: VerificationTask): Verification {
+  const { receipt, manifest, previous, own, blobs, envelopes, revocations = [], newestRevocations } = task;
+  const federation = openManifest(manifest);
+  const sent = envelopes && byHash(envelopes, LIMITS.message.value);
+  const lists = byHash(revocations, LIMITS.document.value);
   return verifyReceipt(receipt, {
-    federation: openManifest(manifest),
+    federation,
+    revocations: (hash) => lists.get(hash),
+    newest: newestRevocations ? openRevocations(newestRevocations, federation) : null,
     previous: previous && openReceipt(previous),
     ...(own && { own }),
     ...(blobs !== null && { blobs: (hash) => readBlob(path.join(blobs, hash)) }),
@@ -75,11 +85,11 @@ export async function verifyInThread(task: VerificationTask, signal?: AbortSigna
 }
 
 /** Envelopes by their hashes; what cannot be read is not there. */
-function byHash(envelopes: readonly Uint8Array[]): Map<Sha256, Uint8Array> {
+function byHash(envelopes: readonly Uint8Array[], maxBytes: number): Map<Sha256, Uint8Array> {
   const found = new Map<Sha256, Uint8Array>();
   for (const bytes of envelopes) {
     try {
-      found.set(envelopeHash(decodeEnvelope(bytes, LIMITS.message.value)), bytes);
+      found.set(envelopeHash(decodeEnvelope(bytes, maxBytes)), bytes);
     } catch (error) {
       if (!isPrefmeshError(error)) throw error;
     }

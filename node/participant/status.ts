@@ -4,6 +4,8 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { ParticipantId } from '../../protocol/identity.ts';
+import type { OpenedManifest } from '../../protocol/manifest.ts';
+import { openRevocations } from '../../protocol/revocations.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { readIdentity } from '../storage/keys.ts';
 import { currentAdapter, federationAdapters } from './adapterFolders.ts';
@@ -29,6 +31,8 @@ export interface FederationStatus {
   readonly updates: readonly Pick<OwnUpdate, 'round' | 'factor' | 'blob' | 'bytes' | 'status' | 'code'>[];
   /** Signed notes of the aggregator that cannot both be true: proof that it told two histories. */
   readonly forks: readonly { readonly known: string | null; readonly found: string | null }[];
+  /** The owner's newest list of revocations that is known here, and whether this node's key is on it. */
+  readonly revocations: { readonly version: number; readonly keys: number; readonly own: boolean } | null;
   readonly bytesSent: number;
   readonly bytesReceived: number;
 }
@@ -49,11 +53,16 @@ export async function nodeStatus(home: string): Promise<NodeStatus> {
   if (!existsSync(paths.database)) return { id, home: paths.root, running: false, federations: [] };
   const running = isHeld(paths.lock);
   using store = ParticipantStore.open(paths.database, { readOnly: true });
-  const federations = store.memberships().map((each) => statusOf(each, store, paths.adapters));
+  const federations = store.memberships().map((each) => statusOf(each, store, paths.adapters, id));
   return { id, home: paths.root, running, federations };
 }
 
-function statusOf(membership: Membership, store: ParticipantStore, adapters: string): FederationStatus {
+function statusOf(
+  membership: Membership,
+  store: ParticipantStore,
+  adapters: string,
+  id: ParticipantId | null,
+): FederationStatus {
   const { federation, status, consent, pairs, standing, bytesSent, bytesReceived } = membership;
   const { hash, content } = federation;
   const last = store.lastReceipt(hash)?.content;
@@ -73,9 +82,21 @@ function statusOf(membership: Membership, store: ParticipantStore, adapters: str
       return { round, factor, blob, bytes, status: state, code };
     }),
     forks: store.forks(hash),
+    revocations: revocationsOf(federation, store, id),
     bytesSent,
     bytesReceived,
   };
+}
+
+function revocationsOf(
+  federation: OpenedManifest,
+  store: ParticipantStore,
+  id: ParticipantId | null,
+): FederationStatus['revocations'] {
+  const bytes = store.revocations(federation.hash);
+  if (bytes === null) return null;
+  const { version, participants } = openRevocations(bytes, federation).content;
+  return { version, keys: participants.length, own: id !== null && participants.includes(id) };
 }
 
 /** Whether a process has the data folder's lock; looking takes the lock for no longer than a read. */

@@ -15,6 +15,7 @@ import type { Factor } from '../../protocol/messages.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
+import type { OpenedRevocations } from '../../protocol/revocations.ts';
 
 /** The schema. */
 export const PARTICIPANT_MIGRATIONS: readonly Migration[] = [
@@ -57,6 +58,16 @@ export const PARTICIPANT_MIGRATIONS: readonly Migration[] = [
     sql: `
       ALTER TABLE offers ADD COLUMN message BLOB;
       ALTER TABLE offers ADD COLUMN acknowledgement BLOB;
+    `,
+  },
+  {
+    version: 4,
+    name: 'revocations',
+    sql: `
+      CREATE TABLE revocations (
+        federation TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL, envelope BLOB NOT NULL,
+        PRIMARY KEY (federation, version)
+      ) STRICT;
     `,
   },
 ];
@@ -336,9 +347,7 @@ export class ParticipantStore implements Disposable {
   }
 
   forks(federation: Sha256): { readonly known: string | null; readonly found: string | null }[] {
-    // A folder that is only looked at may be of before there were any.
-    const table = this.#database.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'forks'");
-    if (table === undefined) return [];
+    if (!this.#hasTable('forks')) return [];
     return this.#database
       .all<{
         known: string | null;
@@ -347,12 +356,37 @@ export class ParticipantStore implements Disposable {
       .map(({ known, found }) => ({ known, found }));
   }
 
+  /** A list of revocations by its hash, or the newest; its envelope. */
+  revocations(federation: Sha256, list?: Sha256): Uint8Array | null {
+    if (!this.#hasTable('revocations')) return null;
+    const rows = this.#database.all<{ hash: Sha256; envelope: Uint8Array }>(
+      'SELECT hash, envelope FROM revocations WHERE federation = ? ORDER BY version DESC',
+      federation,
+    );
+    return rows.find(({ hash }) => list === undefined || hash === list)?.envelope ?? null;
+  }
+
+  recordRevocations(federation: Sha256, { content: { version }, hash, bytes }: OpenedRevocations): void {
+    this.#database.run(
+      'INSERT OR IGNORE INTO revocations (federation, version, hash, envelope) VALUES (?, ?, ?, ?)',
+      federation,
+      version,
+      hash,
+      bytes,
+    );
+  }
+
   close(): void {
     this.#database.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** A folder that is only looked at may be of before there was such a table. */
+  #hasTable(name: string): boolean {
+    return this.#database.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", name) !== undefined;
   }
 
   #membershipOf(row: MembershipRow): Membership {

@@ -28,7 +28,7 @@ export type BlobVerdict =
  * Whether an offer fits the round at time `at`. The same update offered again counts as accepted before, also after
  * the deadline, so that a participant that missed the answer gets it.
  *
- * The problem is returned, with code WRONG_ROUND, NOT_IN_COHORT, DUPLICATE_UPDATE, ROUND_CLOSED, WRONG_FACTOR or
+ * The problem is returned, with code WRONG_ROUND, NOT_IN_COHORT, DUPLICATE_UPDATE, KEY_REVOKED, ROUND_CLOSED, WRONG_FACTOR or
  * WRONG_PARENT.
  */
 export function checkOffer(
@@ -45,6 +45,8 @@ export function checkOffer(
   const before = state.accepted.find((update) => update.sender === sender);
   if (before)
     return before.blob === offer.blob ? 'accepted before' : new PrefmeshError('DUPLICATE_UPDATE', { sender, round });
+  if (state.revocations?.participants.includes(sender))
+    return new PrefmeshError('KEY_REVOKED', { participant: sender });
   if (state.phase !== 'training' && state.phase !== 'collecting') {
     return new PrefmeshError('ROUND_CLOSED', { round, phase: state.phase });
   }

@@ -83,6 +83,8 @@ def check_terms(receipt, manifest):
     parameters = {**DEFAULTS[rule], **manifest["aggregation"]["parameters"]}
     assert receipt["aggregation"]["parameters"] == parameters, "other parameters"
     assert receipt["factor"] == factor_of(rule, receipt["round"]), "another factor"
+    if manifest["admission"]["mode"] == "allow-list":
+        assert set(receipt["cohort"]) <= set(manifest["admission"]["participants"]), "not on the allow-list"
     assert ascends(receipt["cohort"]) and len(receipt["cohort"]) <= manifest["maxParticipants"], "the cohort"
     senders = [update["sender"] for update in receipt["updates"]]
     assert ascends(senders) and set(senders) <= set(receipt["cohort"]), "the senders"
@@ -129,7 +131,29 @@ def check_acknowledgement(data, federation, aggregators, receipts):
     if signer != answer["sender"]:
         return  # another aggregator took over, which promised nothing
     listed = {entry["sender"]: entry for entry in receipt["updates"]}.get(update["sender"])
+    if listed is not None and listed["code"] == "KEY_REVOKED":
+        return  # the owner revoked the key after the promise
     assert listed is not None and (listed["verdict"], listed["blob"]) == ("accepted", offer["blob"]), "left out"
+
+
+def revocations_of(receipt, files, manifest, federation):
+    """The version, keys and invites of the list of revocations that a receipt names."""
+    if receipt is None or receipt["revocations"] is None:
+        return 0, set(), set()
+    envelope, revocations, digest = open_envelope(files[f"revocations/{receipt['revocations']}"])
+    assert (envelope["type"], digest) == ("revocations", receipt["revocations"]), "another list of revocations"
+    assert envelope["sender"] == manifest["owner"] and revocations["federation"] == federation, "not the owner's list"
+    assert ascends(revocations["participants"]) and ascends(revocations["invites"]), "the list's order"
+    return revocations["version"], set(revocations["participants"]), set(revocations["invites"])
+
+
+def check_revoked(receipt, before, under):
+    """Nobody counts whom the list names, and lists only grow."""
+    assert before == under or (before[0] < under[0] and before[1] <= under[1] and before[2] <= under[2]), "an older list"
+    for update in receipt["updates"]:
+        assert update["verdict"] != "accepted" or update["sender"] not in under[1], "a revoked key counts"
+        assert update["code"] != "KEY_REVOKED" or update["sender"] in under[1], "a key that was not revoked"
+    assert not before[1] & set(receipt["cohort"]), "a revoked key is asked"
 
 
 def verify_audit(files):
@@ -146,6 +170,7 @@ def verify_audit(files):
     names = sorted(path for path in files if path.startswith("receipts/"))
     receipts, entries, signatures = [], [], 1
     previous, parent, state = None, manifest["adapter"]["initial"], None
+    revoked = revocations_of(None, files, manifest, federation)
     for number, name in enumerate(names, 1):
         envelope, receipt, digest = open_envelope(files[name])
         assert envelope["type"] == "receipt" and envelope["sender"] in aggregators, "not an aggregator's receipt"
@@ -153,6 +178,8 @@ def verify_audit(files):
         assert (receipt["round"], receipt["previous"], receipt["parent"]) == (number, previous, parent), "a broken chain"
         assert receipt["outcome"] == "published" or receipt["optimizerState"] == state, "a broken chain"
         check_terms(receipt, manifest)
+        before, revoked = revoked, revocations_of(receipt, files, manifest, federation)
+        check_revoked(receipt, before, revoked)
         assert inputs_root(receipt["updates"]) == receipt["inputsRoot"], "another root"
         signatures += 1 + check_messages(receipt, files)
         if receipt["candidate"] is not None or receipt["reason"] == "OUT_OF_RANGE":
@@ -165,7 +192,7 @@ def verify_audit(files):
     named, size, checkpoint_root, signers, witnesses = open_checkpoint(files["checkpoint"])
     assert named == federation and (size, checkpoint_root) == (len(entries), root(entries)), "another log"
     assert set(signers) & set(aggregators), "nobody's checkpoint"
-    cosigned = set(witnesses) & set(manifest["witnesses"]["participants"])
+    cosigned = (set(witnesses) & set(manifest["witnesses"]["participants"])) - revoked[1]
     assert not entries or len(cosigned) >= manifest["witnesses"]["required"], "too few cosignatures"
     for path in files:
         if path.startswith("acknowledgements/"):

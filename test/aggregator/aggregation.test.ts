@@ -172,6 +172,7 @@ describe('a round over stored blobs', function () {
         startedAt: NOW,
         deadline: NOW + 1000,
         closedAt: NOW + 500,
+        closedUnder: null,
         cohort: senders.map(({ id }) => id),
         accepted,
         refused: [],

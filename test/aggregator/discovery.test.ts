@@ -14,7 +14,7 @@ describe('a federation that is found through one node of the network', function 
     using fixture = await FederationFixture.make({
       participants: 2,
       rounds: 1,
-      terms: { admission: { mode: 'invite' }, maxParticipants: 3 },
+      terms: { admission: { mode: 'invite', inviters: 'aggregators', guestsPerInviter: 5 }, maxParticipants: 3 },
     });
     await using meetingPoint = await Host.start(identity(50), { preset: 'local', role: 'aggregator', log: silent });
     const known = meetingPoint.addresses[0]!;

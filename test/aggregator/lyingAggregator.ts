@@ -100,6 +100,7 @@ export class LyingAggregator implements AsyncDisposable {
       identity,
       ledger,
       rounds,
+      revoking: { newest: null },
       headers,
       now,
       takeUpdate: (offer, table, signal) => intake.take(offer, table, signal),

@@ -76,6 +76,37 @@ export class FederationClient {
     await this.#exchange(aggregator, { t: 'cosign', federation, checkpoint }, 'log', 'cosignature', options);
   }
 
+  /** A list of revocations by its hash, or the newest; to be checked. Throws as `request`. */
+  async revocations(
+    aggregator: PeerAddress,
+    federation: Sha256,
+    list: Sha256 | null,
+    options: RequestOptions = {},
+  ): Promise<Uint8Array> {
+    const request = { t: 'revocations', federation, list } as const;
+    return (await this.#exchange(aggregator, request, 'reply', 'list of revocations', options)).envelope;
+  }
+
+  /** Hands in a list of revocations; the newest one that the aggregator has then. Throws as `request`. */
+  async revoke(
+    aggregator: PeerAddress,
+    federation: Sha256,
+    envelope: Uint8Array,
+    options: RequestOptions = {},
+  ): Promise<Uint8Array> {
+    const request = { t: 'revoke', federation, envelope } as const;
+    return (await this.#exchange(aggregator, request, 'reply', 'list of revocations', options)).envelope;
+  }
+
+  /** Who was let in by which invite: for the owner and for aggregators. Throws as `request`. */
+  async guests(
+    aggregator: PeerAddress,
+    federation: Sha256,
+    options: RequestOptions = {},
+  ): Promise<Extract<FederationReply, { t: 'guests' }>['guests']> {
+    return (await this.#exchange(aggregator, { t: 'guests', federation }, 'guests', 'guests', options)).guests;
+  }
+
   async #exchange<Kind extends FederationReply['t']>(
     aggregator: PeerAddress,
     request: FederationRequest,

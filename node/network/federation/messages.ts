@@ -7,13 +7,18 @@
  *   evidence {federation, round}   ->  evidence {envelopes}         the update messages that a receipt lists
  *   log {federation, size}         ->  log {checkpoint, proof}      how long the log is, and that it goes on from `size`
  *   cosign {federation, checkpoint} -> log {checkpoint, proof}      takes a witness's line for the log's own checkpoint
+ *   revocations {federation, list} ->  reply {envelope}             a list of revocations by its hash, or the newest
+ *   revoke {federation, envelope}  ->  reply {envelope}             takes a newer list; the newest one there
+ *   guests {federation}            ->  guests {guests}              who was let in by which invite
  *
- * each or refused {code}. A frame is a varint length and MessagePack. All but the first may be asked for by anyone who
+ * each or refused {code}. A frame is a varint length and MessagePack. All but the first and the last may be asked for by anyone who
  * knows the federation's id, which is its manifest's hash: what comes back is checked by signatures and hashes.
  */
 import { z } from 'zod';
 import { bytesSchema } from '../../../protocol/envelope.ts';
+import { participantIdSchema } from '../../../protocol/identity.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
+import { nonceSchema } from '../../../protocol/messages.ts';
 import { roundNumberSchema, sha256Schema } from '../../../protocol/names.ts';
 import { refusalSchema } from '../refusal.ts';
 
@@ -40,6 +45,9 @@ export const requestSchema = z.discriminatedUnion('t', [
     federation: sha256Schema,
     checkpoint: z.string().max(LIMITS.checkpoint.value),
   }),
+  z.strictObject({ t: z.literal('revocations'), federation: sha256Schema, list: sha256Schema.nullable() }),
+  z.strictObject({ t: z.literal('revoke'), federation: sha256Schema, envelope: bytesSchema }),
+  z.strictObject({ t: z.literal('guests'), federation: sha256Schema }),
 ]);
 export type FederationRequest = z.infer<typeof requestSchema>;
 
@@ -50,6 +58,12 @@ export const replySchema = z.discriminatedUnion('t', [
     t: z.literal('log'),
     checkpoint: z.string().max(LIMITS.checkpoint.value),
     proof: z.array(hashBytes).max(LONGEST_PROOF),
+  }),
+  z.strictObject({
+    t: z.literal('guests'),
+    guests: z
+      .array(z.strictObject({ serial: nonceSchema, participant: participantIdSchema, inviter: participantIdSchema }))
+      .max(LIMITS.guests.value),
   }),
   refusalSchema,
 ]);

@@ -40,8 +40,19 @@ export interface FederationServerInit {
   readonly log: (federation: Sha256, size: number) => LogAnswer | undefined;
   /** Takes the cosignatures of a checkpoint of the log; the checkpoint with all it has. Throws NOT_A_WITNESS. */
   readonly cosign: (federation: Sha256, checkpoint: string) => LogAnswer;
+  /** Who may take part; a server without it knows of nobody who was revoked or invited. */
+  readonly admission?: AdmissionAnswers;
   /** Requests that one peer may make at once; the allowance refills within `LIMITS.requestRefill`. */
   readonly requests?: number;
+}
+
+export interface AdmissionAnswers {
+  /** A list of revocations by its hash, or the newest; undefined where there is none. */
+  readonly revocations: (list: Sha256 | null) => Uint8Array | undefined;
+  /** Takes a newer list; gives the newest. Throws REVOCATIONS_STALE, and what is wrong with the list. */
+  readonly revoke: (list: Uint8Array) => Uint8Array;
+  /** Who was let in by which invite. Throws NOT_ADMITTED for whom it does not concern. */
+  readonly guests: (asker: ParticipantId) => Extract<FederationReply, { t: 'guests' }>['guests'];
 }
 
 /** What an aggregator says of its log. */
@@ -125,6 +136,18 @@ export class FederationServer implements AsyncDisposable {
         const { checkpoint, proof } = this.#init.cosign(federation, request.checkpoint);
         return { t: 'log', checkpoint, proof: [...proof] };
       }
+      case 'revocations': {
+        const list = this.#init.admission?.revocations(request.list);
+        if (list === undefined) {
+          throw new PrefmeshError('REVOCATIONS_MISSING', { round: 0, hash: request.list ?? 'newest' });
+        }
+        return { t: 'reply', envelope: list };
+      }
+      case 'revoke':
+        if (!this.#init.admission) throw new PrefmeshError('FEDERATION_UNKNOWN', { federation });
+        return { t: 'reply', envelope: this.#init.admission.revoke(request.envelope) };
+      case 'guests':
+        return { t: 'guests', guests: this.#init.admission?.guests(from) ?? [] };
     }
   }
 }

@@ -136,6 +136,7 @@ export function signedRound({ parent, updates }: Workload, layers: number, candi
     factor: 'B',
     cohort: participants.map(({ id }) => id),
     updates: listed,
+    revocations: null,
     inputsRoot: inputsRoot(listed),
     parent,
     candidate,

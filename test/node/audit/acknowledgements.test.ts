@@ -89,6 +89,7 @@ describe('acknowledged updates', () => {
       factor: 'B',
       cohort: participants.map(({ id }) => id),
       updates: entries,
+      revocations: null,
       inputsRoot: inputsRoot(entries),
       parent: sha256(initialBlob),
       candidate: result.hash,

@@ -158,6 +158,7 @@ function play(
       aggregation: { rule, parameters: resolveParameters(rule, {}) },
       cohort: senders.map(({ id }) => id),
       updates: listed,
+      revocations: null,
       inputsRoot: inputsRoot(listed),
       candidate,
       output: candidate ?? parent,

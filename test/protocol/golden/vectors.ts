@@ -69,6 +69,7 @@ export function goldenVectors(): GoldenVectors {
     factor: 'B',
     cohort: participants.map(({ id }) => id),
     updates: listed,
+    revocations: null,
     inputsRoot: inputsRoot(listed),
     parent: sha256(initialBlob),
     candidate: result.hash,

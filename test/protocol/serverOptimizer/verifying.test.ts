@@ -61,6 +61,7 @@ function play(
     factor,
     cohort: participants.map(({ id }) => id),
     updates: listed,
+    revocations: null,
     inputsRoot: inputsRoot(listed),
     parent: previous?.content.output ?? federation.content.adapter.initial,
     candidate: keep(made.blob),
