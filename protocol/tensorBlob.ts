@@ -38,6 +38,7 @@ const VERSION = 1;
 const FIXED_HEAD_BYTES = 16;
 const LARGEST_DIMENSION = 2 ** 24;
 const NOT_A_VALUE = -(2 ** 31);
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 const NAME = /^[A-Za-z0-9_.-]+$/;
 
 /** Number of values of a tensor. */
@@ -62,7 +63,10 @@ export function encodeBlob(tensors: FixedPointTensors): Uint8Array {
 }
 
 /**
- * Reads a blob. With `table` and `bits` it must have exactly those: then its length is known and checked first.
+ * Reads a blob. With `table` and `bits` it must have exactly those: then its length is known and checked first. Where
+ * they lie as the processor wants them, the values are the bytes themselves, not a copy: who changes the one changes
+ * the other.
+ *
  * Throws OVERSIZED, WRONG_TENSOR_TABLE, MALFORMED_BLOB, NOT_FINITE.
  */
 export function decodeBlob(
@@ -78,12 +82,17 @@ export function decodeBlob(
   }
   const count = tableValueCount(table);
   if (bytes.length !== head + 4 * count) malformed(`${bytes.length} bytes, its table says ${head + 4 * count}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = new Int32Array(count);
-  for (let i = 0; i < count; i++) values[i] = view.getInt32(head + 4 * i, true);
-  const tensors = { bits, table, values };
+  const tensors = { bits, table, values: valuesAt(bytes, head, count) };
   checkValues(tensors);
   return tensors;
+}
+
+/** A round of a hundred updates reads each of them six times: copying them would be a seventh of its time. */
+function valuesAt(bytes: Uint8Array, head: number, count: number): Int32Array {
+  const start = bytes.byteOffset + head;
+  if (LITTLE_ENDIAN && start % 4 === 0) return new Int32Array(bytes.buffer, start, count);
+  const view = new DataView(bytes.buffer, start);
+  return Int32Array.from({ length: count }, (_, i) => view.getInt32(4 * i, true));
 }
 
 /** Length of the blob of these tensors. */

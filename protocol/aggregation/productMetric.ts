@@ -86,7 +86,10 @@ export interface Norms {
 
 /** Both lengths of every update, in the order of the updates. One pass. */
 export function normsOf(inputs: RuleInputs): Norms {
-  const tensors = whitenedTensors(inputs);
+  const tensors = whitenedTensors(inputs).map((tensor) => ({
+    ...tensor,
+    columns: tensor.root && transposed(tensor.root, tensor.rank),
+  }));
   const norms = { product: new Float64Array(inputs.count), factor: new Float64Array(inputs.count) };
   let n = 0;
   for (const values of inputs.updates) {
@@ -103,12 +106,14 @@ export function normsOf(inputs: RuleInputs): Norms {
 }
 
 /** Of one tensor. Its own loop, not `whitenVector`'s: this is where a round of many updates spends its time. */
-function squaredLengths(values: Int32Array, tensor: WhitenedTensor): { product: number; factor: number } {
-  const { start, size, vectors, rank, step, stride, root } = tensor;
+function squaredLengths(
+  values: Int32Array,
+  tensor: WhitenedTensor & { readonly columns: Float64Array | null },
+): { product: number; factor: number } {
+  const { start, size, vectors, rank, step, stride, columns } = tensor;
   let factor = 0;
   for (let at = start; at < start + size; at++) factor += values[at]! * values[at]!;
-  if (root === null) return { product: factor, factor };
-  const columns = transposed(root, rank);
+  if (columns === null) return { product: factor, factor };
   const x = new Float64Array(rank);
   let product = 0;
   for (let v = 0; v < vectors; v++) {
