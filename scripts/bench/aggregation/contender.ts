@@ -20,8 +20,10 @@ import { BITS, signedRound, tableOf } from './workload.ts';
 export interface Measured {
   readonly seconds: number;
   readonly peakMiB: number;
-  /** The sum of all values of the result, by which contenders are compared; a hash where there is one. */
+  /** The sum of all values that the updates become, by which contenders are compared; of `verify`, what was checked. */
   readonly result: string;
+  /** The new adapter, of a rule. */
+  readonly candidate?: Sha256;
 }
 
 const [what, folder, count, layers] = process.argv.slice(2) as [string, string, string, string];
@@ -46,13 +48,18 @@ function measure(): Omit<Measured, 'peakMiB'> {
   if (what === 'mean-memory') {
     const inMemory = Array.from(valuesOf(updates));
     exactMean(inMemory.slice(0, 8), length); // so that compiling is not measured: NumPy is compiled
-    return timed(() => sumOf(exactMean(inMemory, length)));
+    return timed(() => String(sumOf(exactMean(inMemory, length))));
   }
-  if (what === 'mean-files') return timed(() => sumOf(exactMean(valuesOf(updates), length)));
+  if (what === 'mean-files') return timed(() => String(sumOf(exactMean(valuesOf(updates), length))));
   const parent = read(workload.parent);
-  const round = (rule: RuleName) =>
-    aggregateRound({ rule, parameters: {}, factor: 'B', parent, blobs: names, updates }).hash;
-  if (what !== 'verify') return timed(() => round(what as RuleName));
+  if (what !== 'verify') {
+    const rule = what as RuleName;
+    const { seconds, result } = timed(() =>
+      aggregateRound({ rule, parameters: {}, factor: 'B', parent, blobs: names, updates }),
+    );
+    const { adapter, hash } = result;
+    return { seconds, result: String(sumOf(adapter.values) - sumOf(parent.values)), candidate: hash };
+  }
   const candidate = readFileSync(join(folder, 'candidate'), 'utf8') as Sha256;
   const papers = signedRound({ folder, updateBytes: 0, ...workload, updates: names }, Number(layers), candidate);
   return timed(() => {
@@ -69,14 +76,14 @@ function measure(): Omit<Measured, 'peakMiB'> {
   });
 }
 
-function timed(run: () => string): Omit<Measured, 'peakMiB'> {
+function timed<Result>(run: () => Result): { seconds: number; result: Result } {
   const started = performance.now();
   const result = run();
   return { seconds: (performance.now() - started) / 1000, result };
 }
 
-function sumOf(values: Int32Array): string {
-  return String(values.reduce((sum, value) => sum + value, 0));
+function sumOf(values: Int32Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 const measured = measure();

@@ -2,11 +2,13 @@
 
     python3 numpy_rules.py WHAT FOLDER COUNT
 
-WHAT: `mean-files`, `mean-memory`, `robust-files` or `robust-memory`. Prints one line of JSON. The default rule is
-written as one would in NumPy, on whole arrays: lengths and distances by matrix products with the Cholesky factor of
-the parent's A, mixing as one product, trimming by partition.
+WHAT: `mean-files`, `mean-memory`, `robust-files` or `robust-memory`. Prints one line of JSON. The default rule goes
+tensor by tensor, and then block by block of coordinates, so that what it makes stays in the processor's cache, and
+with every product as a matrix product: several times faster than the same on whole arrays. Its sketches have the
+buckets and signs that the protocol prescribes, so the new adapter is the same.
 """
 
+import hashlib
 import json
 import resource
 import sys
@@ -20,6 +22,9 @@ names = workload["updates"][:count]
 sizes = [(t["name"], t["shape"]) for t in workload["shapes"]]
 SENT = [(name, shape) for name, shape in sizes if ".lora_B." in name]
 TOTAL = sum(shape[0] * shape[1] for _, shape in SENT)
+BUCKETS = 32
+# Coordinates in a block: with a hundred updates, two megabytes.
+BLOCK = 2048
 
 
 def values(name, length):
@@ -34,22 +39,35 @@ def read():
 
 
 def whole(x):
-    return np.sign(x) * np.floor(np.abs(x) + 0.5)
+    """To the nearest whole number, halves away from zero."""
+    return np.copysign(np.floor(np.abs(x) + 0.5), x)
+
+
+def parent():
+    return values(workload["parent"], sum(a * b for _, (a, b) in sizes))
 
 
 def factors():
-    """For each tensor that is sent: where it begins, its size, and the Cholesky factor of A·Aᵀ."""
-    parent = values(workload["parent"], sum(a * b for _, (a, b) in sizes))
+    """For each tensor that is sent: where it begins, its shape, and the Cholesky factor of A·Aᵀ."""
     at, a = 0, {}
     for name, (rows, columns) in sizes:
         if ".lora_A." in name:
-            a[name] = parent[at : at + rows * columns].reshape(rows, columns) * 2.0 ** -workload["bits"]
+            a[name] = parent()[at : at + rows * columns].reshape(rows, columns) * 2.0 ** -workload["bits"]
         at += rows * columns
     at, found = 0, []
-    for name, (rows, columns) in SENT:
+    for name, (rows, rank) in SENT:
         matrix = a[name.replace(".lora_B.", ".lora_A.")]
-        found.append((at, rows * columns, columns, np.linalg.cholesky(matrix @ matrix.T)))
-        at += rows * columns
+        found.append((at, rows, rank, np.linalg.cholesky(matrix @ matrix.T)))
+        at += rows * rank
+    return found
+
+
+def signs(seed, tensor, rows):
+    """`[buckets, rows]`: one +1 or -1 in every column."""
+    blocks = (f"{seed}:{tensor}:{block}".encode() for block in range(-(-rows // 32)))
+    places = np.frombuffer(b"".join(hashlib.sha256(block).digest() for block in blocks), np.uint8)[:rows] % (2 * BUCKETS)
+    found = np.zeros((BUCKETS, rows))
+    found[places >> 1, np.arange(rows)] = 1.0 - 2.0 * (places & 1)
     return found
 
 
@@ -67,22 +85,32 @@ def mixing(squared, f):
 
 
 def robust(x, whitening):
-    n, f = len(x), len(x) // 5
-    norms = np.zeros(n)
-    for at, size, rank, l in whitening:
-        y = (x[:, at : at + size].reshape(-1, rank).astype(np.float64) @ l).reshape(n, -1)
-        norms += (y**2).sum(axis=1)
-    norms = np.sqrt(norms)
-    shortened = whole(x * np.minimum(1, np.median(norms) / norms)[:, None])
-    gram = np.zeros((n, n))
-    for at, size, rank, l in whitening:
-        y = (shortened[:, at : at + size].reshape(-1, rank) @ l).reshape(n, -1)
-        gram += y @ y.T
+    n = len(x)
+    seed = hashlib.sha256(",".join(names).encode()).hexdigest()
+    product, plain, sketches = np.zeros(n), np.zeros(n), []
+    for t, (at, rows, rank, root) in enumerate(whitening):
+        part = x[:, at : at + rows * rank].astype(np.float64)
+        plain += np.einsum("ij,ij->i", part, part)
+        part = part.reshape(n, rows, rank)
+        whitened = (part.reshape(-1, rank) @ root).reshape(n, -1)
+        product += np.einsum("ij,ij->i", whitened, whitened)
+        assert rows > BUCKETS
+        sketches.append((np.matmul(signs(seed, t, rows), part) @ root).reshape(n, -1))
+    product, plain = np.sqrt(product), np.sqrt(plain)
+    kept = (plain <= 10 * np.median(plain)) & (product >= 1e-6 * np.median(product))
+    x, product, n = x[kept], product[kept], int(kept.sum())
+    f = n // 5
+    share = np.minimum(1, np.median(product) / product)[:, None]
+    sketch = np.concatenate(sketches, axis=1)[kept] * share
+    gram = sketch @ sketch.T
     square = np.diag(gram)
     mix = mixing(square[:, None] + square[None] - 2 * gram, f)
-    mixed = mix @ shortened
-    mixed.partition([f, n - f - 1], axis=0)
-    return whole(mixed[f : n - f].sum(axis=0) / ((n - f) * (n - 2 * f)))
+    result = np.empty(x.shape[1])
+    for at in range(0, x.shape[1], BLOCK):
+        mixed = np.ascontiguousarray((mix @ whole(x[:, at : at + BLOCK] * share)).T)
+        mixed.partition([f, n - f - 1], axis=1)
+        result[at : at + BLOCK] = whole(mixed[:, f : n - f].sum(axis=1) / ((n - f) * (n - 2 * f)))
+    return result
 
 
 rule = (lambda x: whole(x.mean(axis=0))) if what.startswith("mean") else (lambda x: robust(x, factors()))

@@ -6,13 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '../../../protocol/limits.ts';
 import { identityFromSeed, type Identity } from '../../../protocol/identity.ts';
-import {
-  manifestSchema,
-  openManifest,
-  signManifest,
-  type Manifest,
-  type OpenedManifest,
-} from '../../../protocol/manifest.ts';
+import { openManifest, signManifest, type Manifest, type OpenedManifest } from '../../../protocol/manifest.ts';
 import { roundNumber, sha256, type Sha256 } from '../../../protocol/names.ts';
 import { sealMessage } from '../../../protocol/opening.ts';
 import { inputsRoot, signReceipt, type Receipt, type ReceivedUpdate } from '../../../protocol/receipt.ts';
@@ -156,7 +150,7 @@ function keyOf(kind: number, n: number): Identity {
 
 export function termsOf(owner: Identity, aggregator: Identity, initial: Sha256, participants: number): Manifest {
   const set = { sha256: initial, pairs: 100 };
-  return manifestSchema.parse({
+  return {
     protocol: 1,
     name: 'benchmark',
     owner: owner.id,
@@ -165,7 +159,13 @@ export function termsOf(owner: Identity, aggregator: Identity, initial: Sha256, 
     createdAt: NOW,
     base: { name: 'random', hash: initial },
     reference: 'base',
-    adapter: { rank: RANK, alpha: RANK, targets: Object.keys(PROJECTIONS), seed: 0, initial },
+    adapter: {
+      rank: RANK,
+      alpha: RANK,
+      targets: Object.keys(PROJECTIONS) as (keyof typeof PROJECTIONS)[],
+      seed: 0,
+      initial,
+    },
     training: {
       loss: 'sigmoid',
       beta: 0.1,
@@ -192,5 +192,5 @@ export function termsOf(owner: Identity, aggregator: Identity, initial: Sha256, 
     witnesses: { participants: [], required: 0 },
     evaluation: { evaluationSet: set, rootSet: set, gate: { maxLossPoints: 2 } },
     privacy: { minimumPairs: 1, sends: ['the change of one LoRA factor, as integers'], protections: [] },
-  });
+  };
 }
