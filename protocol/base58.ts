@@ -5,6 +5,7 @@
 const ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 const DIGIT_OF: ReadonlyMap<string, number> = new Map(ALPHABET.split('').map((letter, digit) => [letter, digit]));
 
+/** The base58btc text of bytes, a `1` for every zero byte at the beginning. */
 export function encodeBase58(bytes: Uint8Array): string {
   return convert(bytes, 256, 58)
     .map((digit) => ALPHABET[digit])

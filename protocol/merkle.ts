@@ -101,6 +101,7 @@ export function verifyConsistency({
   return last === 0 && equal(old, oldRoot) && equal(renewed, newRoot);
 }
 
+/** SHA-256 of a zero byte and the entry: RFC 6962, section 2.1. */
 export function leafHash(entry: Uint8Array): Uint8Array {
   return hash(LEAF, entry);
 }

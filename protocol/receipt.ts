@@ -131,6 +131,7 @@ function updateLeaf({ sender, envelope, blob, verdict, code }: ReceivedUpdate): 
   return lengthPrefixed(...[sender, envelope, blob, verdict, code ?? ''].map((field) => Buffer.from(field)));
 }
 
+/** Root of the Merkle tree over what a receipt lists, in the order in which it lists it. */
 export function inputsRoot(updates: readonly ReceivedUpdate[]): Sha256 {
   return Buffer.from(merkleRoot(updates.map(updateLeaf))).toString('hex') as Sha256;
 }

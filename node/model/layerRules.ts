@@ -54,6 +54,7 @@ export function slidingWindow(
 /** `max_window_layers` of Qwen2 and Qwen3 where the file leaves it out. */
 const WINDOWLESS = 28;
 
+/** Qwen2 has biases always, Mistral never, the others where a flag of theirs is set. */
 export function biasedProjections(fields: ConfigFields, family: Family): TargetModule[] {
   const biases: TargetModule[] = [];
   switch (family) {

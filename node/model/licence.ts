@@ -11,6 +11,7 @@ import { readRange } from '../storage/reading.ts';
 /** Front matter stands at the beginning; this much of the file is looked at. */
 const READ_BYTES = 64 * 1024;
 
+/** The identifier as the card has it, `apache-2.0` for one; null where there is no card, or none that says. */
 export async function licenceOf(folder: string): Promise<string | null> {
   const file = await open(join(folder, 'README.md'), 'r').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;

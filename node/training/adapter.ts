@@ -35,6 +35,7 @@ export interface BaseQuantization {
   readonly sha256: string;
 }
 
+/** How a checkpoint is quantised, or null where it is not. */
 export function baseQuantizationOf({ quantized }: Checkpoint): BaseQuantization | null {
   return quantized === undefined ? null : { scheme: quantized.scheme, sha256: quantized.hash };
 }

@@ -57,6 +57,7 @@ export interface TokensRun {
   readonly run: number;
 }
 
+/** What a plan runs: tokens of the pairs, and those with the padding that shapes add. */
 export function tokensRun(plan: readonly MicroBatch[], pairs: readonly TokenizedPair[]): TokensRun {
   let [real, run] = [0, 0];
   for (const { members, shape } of plan) {

@@ -25,6 +25,7 @@ export const pairCountsSchema = z.object({
 
 export type PairCounts = z.infer<typeof pairCountsSchema>;
 
+/** @param equal pairs left out after tokenisation because their two answers are the same */
 export function pairCounts({ pairs, dropped, cut, apart, atAnswerText }: TokenizedPairs, equal = 0): PairCounts {
   const droppedFor: Record<string, number> = {};
   for (const { reason } of dropped) droppedFor[reason] = (droppedFor[reason] ?? 0) + 1;

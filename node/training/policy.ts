@@ -119,6 +119,7 @@ export class Policy implements AsyncDisposable {
     this.#gradientScale = options.precision === 'float16' ? HALF_GRADIENT_SCALE : 1;
   }
 
+  /** @throws DEVICE_UNAVAILABLE, DEVICE_WRONG, ENGINE_FAILED; PRECISION_UNSUPPORTED shows in the first run */
   static async open(options: PolicyOptions): Promise<Policy> {
     return new Policy(options, await openExecutor({ ...options, packing: options.checkpoint.quantized?.scheme }));
   }

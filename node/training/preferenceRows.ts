@@ -68,6 +68,7 @@ export interface PreferenceRows {
   readonly padding: Float32Array;
 }
 
+/** The feeds of a graph of this shape. Pairs may be fewer than it has places for: the others are padding. */
 export function layOutPairs(pairs: readonly TokenizedPair[], shape: PreferenceShape): PreferenceRows {
   const { layout, prompt, completion } = shape;
   const [rowCount, time] = rowExtents(shape);

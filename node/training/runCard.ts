@@ -31,6 +31,7 @@ export interface RunCardFacts {
 const HUB_ID = /^\w[\w.-]*(\/\w[\w.-]*)?$/;
 const LICENCE_ID = /^[a-z0-9][a-z0-9.+-]*$/;
 
+/** README.md of an adapter folder, with the front matter that the Hub reads. Counts and figures, no text of a pair. */
 export function runCard(facts: RunCardFacts): string {
   const { record, loss } = facts;
   return [

@@ -38,6 +38,7 @@ const schema = runCourseSchema.extend({
 
 export type RunRecord = z.infer<typeof schema>;
 
+/** Replaces `training_config.json` in a folder, in one step. @throws DISK_FULL, STORAGE_FAILED */
 export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
   await writeFileAtomic(join(folder, RUN_RECORD), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
 }

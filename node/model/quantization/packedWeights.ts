@@ -15,6 +15,7 @@ import { INT4_BLOCK } from './int4.ts';
 import { NF4_BLOCK } from './nf4.ts';
 import type { QuantizedTensor } from './quantizedTensors.ts';
 
+/** The codes and scales of a `[out, in]` weight as graph values that read its file. */
 export function packedWeights(tensor: QuantizedTensor): PackedWeights {
   const { scheme, shape } = tensor;
   const [out, width] = shape;

@@ -8,6 +8,7 @@ const LENGTH_BYTES = 8;
 const HEAD_BYTES = LENGTH_BYTES + 4;
 const TAIL_BYTES = 4;
 
+/** Data as one record: its length, the checksum of the length, the data, the checksum of the data. */
 export function frameRecord(data: Uint8Array): Uint8Array {
   const record = Buffer.alloc(HEAD_BYTES + data.length + TAIL_BYTES);
   record.writeBigUInt64LE(BigInt(data.length));
