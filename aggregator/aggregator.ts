@@ -140,9 +140,16 @@ export class Aggregator implements AsyncDisposable {
     const isAggregator = (peer: ParticipantId) => manifest.aggregators.some((each) => each.id === peer);
     const revoking = new Revoking({ federation, ledger, rounds: () => serving.rounds, now: Date.now, onEvent });
     if (options.revocations !== undefined) revoking.take(await readRevocationsFile(options.revocations, federation));
-    const mayRead = (_hash: Sha256, peer: ParticipantId): boolean => {
+    const mended = <Made>(work: () => Promise<Made>, stop?: AbortSignal) => mending(work, { ledger, client }, stop);
+    const mayRead = async (hash: Sha256, peer: ParticipantId): Promise<boolean> => {
       checkNotRevoked(peer, revoking.newest);
-      return serving.rounds?.state.members[peer] !== undefined || isAggregator(peer);
+      const { state } = serving.rounds ?? {};
+      if (state?.members[peer] === undefined && !isAggregator(peer)) return false;
+      // One that was set aside as damaged comes back from those who have it; the server says if it does not.
+      const onRecord = hash === state?.parent || ledger.senderOf(hash) !== undefined;
+      const lost = onRecord && !(await blobs.has(hash));
+      if (lost) await mended(() => blobs.verify(hash)).catch(() => undefined);
+      return true;
     };
     stack.use(await BlobServer.start({ host, store: blobs }, { mayRead }));
     const revoked = () => revoking.newest?.content.participants ?? [];
@@ -195,7 +202,12 @@ export class Aggregator implements AsyncDisposable {
       onEvent({ event: 'took-over', round: ledger.state.round });
     }
 
-    const intake = new UpdateIntake({ manifest, blobs, client });
+    const intake = new UpdateIntake({
+      manifest,
+      blobs,
+      client,
+      readAdapter: (hash, stop) => mended(() => blobs.read(hash), stop),
+    });
     const rounds = stack.use(
       new Rounds({
         federation,
@@ -204,9 +216,8 @@ export class Aggregator implements AsyncDisposable {
         headers,
         now: Date.now,
         alarm: systemClock.alarm,
-        aggregate: (effect, stop) =>
-          mending(() => aggregateBlobs(effect, { manifest, blobs }, stop), { ledger, client }, stop),
-        evaluate: (effect, stop) => measurement.ofRound(effect, stop),
+        aggregate: (effect, stop) => mended(() => aggregateBlobs(effect, { manifest, blobs }, stop), stop),
+        evaluate: (effect, stop) => mended(() => measurement.ofRound(effect, stop), stop),
         announce: (envelope) => announcements.publish(envelope),
         describe: ({ candidate }) => {
           const measured = candidate === null ? undefined : measurement.known(candidate);

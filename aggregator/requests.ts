@@ -203,8 +203,10 @@ export class Requests {
       norm = await takeUpdate(offer, table, signal);
     } catch (error) {
       if (!isPrefmeshError(error)) throw error;
-      // What could not be pulled may come another time: it says nothing about the update.
-      const pulled = error.exitCode !== 4 && error.code !== 'PEER_REFUSED';
+      // What could not be pulled may come another time, and what this disk has lost may be mended by then: neither says
+      // anything about the update.
+      const lost = ['PEER_REFUSED', 'BLOB_MISSING', 'BLOB_CORRUPT'].includes(error.code);
+      const pulled = error.exitCode !== 4 && !lost;
       if (pulled) return refuse(error.code);
       return this.#refuse(message, error.code === 'PEER_RELAYED' ? error.code : 'BLOB_UNAVAILABLE');
     }

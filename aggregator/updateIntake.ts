@@ -18,6 +18,8 @@ export interface UpdateIntakeComponents {
   readonly manifest: Manifest;
   readonly blobs: Blobs;
   readonly client: Pick<BlobClient, 'fetch'>;
+  /** Reads the adapter that a round starts from. */
+  readonly readAdapter: (hash: Sha256, signal: AbortSignal) => Promise<Uint8Array>;
 }
 
 export class UpdateIntake {
@@ -39,7 +41,7 @@ export class UpdateIntake {
    */
   async take(offer: UpdateOffer, table: string, signal: AbortSignal): Promise<number> {
     const { manifest, blobs, client } = this.#components;
-    const parent = await this.#parentOf(offer.parent);
+    const parent = await this.#parentOf(offer.parent, signal);
     const expected = factorTable(parent.table, offer.factor);
     if (table !== tableHash(expected, parent.bits)) {
       throw new PrefmeshError('WRONG_TENSOR_TABLE', { problem: 'the message names another table' });
@@ -56,9 +58,9 @@ export class UpdateIntake {
     throw verdict.problem;
   }
 
-  async #parentOf(hash: Sha256): Promise<FixedPointTensors> {
+  async #parentOf(hash: Sha256, signal: AbortSignal): Promise<FixedPointTensors> {
     if (this.#parent?.hash !== hash) {
-      this.#parent = { hash, tensors: decodeBlob(await this.#components.blobs.read(hash)) };
+      this.#parent = { hash, tensors: decodeBlob(await this.#components.readAdapter(hash, signal)) };
     }
     return this.#parent.tensors;
   }

@@ -144,10 +144,12 @@ export class Participant implements AsyncDisposable {
       }),
     );
     const isOwnUpdate = (hash: Sha256) => store.updates(federation).some(({ blob }) => blob === hash);
+    // An aggregator whose disk has damaged the adapter gets it back.
+    const isAdopted = (hash: Sha256) => store.lastReceipt(federation)?.content.output === hash;
     stack.use(
       await BlobServer.start(
         { host, store: blobs },
-        { mayRead: (hash, peer) => link.isAggregator(peer) && isOwnUpdate(hash) },
+        { mayRead: (hash, peer) => link.isAggregator(peer) && (isOwnUpdate(hash) || isAdopted(hash)) },
       ),
     );
     for (const address of [...(options.bootstrap ?? []), ...membership.addresses]) host.hold(address);

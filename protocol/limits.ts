@@ -266,6 +266,11 @@ export const LIMITS = {
     unit: 'count',
     why: 'blobs of a round that a node fetches beside each other: hides the round trips of small ones',
   },
+  mendingPeers: {
+    value: 16,
+    unit: 'count',
+    why: 'members whom an aggregator asks for an adapter that its own disk has damaged: any of them is enough',
+  },
   streamUnread: {
     value: 512 * KiB,
     unit: 'bytes',

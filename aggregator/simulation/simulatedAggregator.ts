@@ -131,7 +131,9 @@ export class SimulatedAggregator {
     if (!(await blobs.has(manifest.adapter.initial))) await blobs.put(INITIAL_BLOB);
     const headers = new MessageHeaders(federation.hash, clock.now, () => nonce(random));
     const client = new BlobTransfer({ process, network, blobs, random, inflation });
-    const intake = new UpdateIntake({ manifest, blobs, client });
+    const mended = <Made>(work: () => Promise<Made>, stop?: AbortSignal) => mending(work, { ledger, client }, stop);
+    const readMended = (hash: Sha256) => mended(() => blobs.read(hash));
+    const intake = new UpdateIntake({ manifest, blobs, client, readAdapter: readMended });
     const onEvent = (event: AggregatorEvent): void => {
       if (process.alive) this.#tell(event);
     };
@@ -142,10 +144,10 @@ export class SimulatedAggregator {
       headers,
       now: clock.now,
       alarm: clock.alarm,
-      aggregate: (effect, signal) => mending(() => this.#aggregate(effect, blobs, process), { ledger, client }, signal),
+      aggregate: (effect, signal) => mended(() => this.#aggregate(effect, blobs, process), signal),
       evaluate: async ({ candidate, parent }) => {
         await process.pass(MEASURING_TIME);
-        return learning.figures(await blobs.read(candidate), await blobs.read(parent));
+        return learning.figures(await readMended(candidate), await readMended(parent));
       },
       announce: async (envelope) => network.publish(process, envelope),
       describe: () => ({ accuracy: null, byTaste: {} }),
@@ -171,7 +173,11 @@ export class SimulatedAggregator {
       evidence: (round) => evidenceOf(ledger, round),
       log: (size) => log.from(size),
       cosign: (checkpoint) => log.cosign(checkpoint),
-      blob: (hash) => blobs.read(hash),
+      // What is on no record is not asked of others on a member's word.
+      blob: (hash) => {
+        const onRecord = hash === rounds.state.parent || ledger.senderOf(hash) !== undefined;
+        return onRecord ? readMended(hash) : blobs.read(hash);
+      },
     });
     rounds.start();
     await rounds.finished;

@@ -47,17 +47,17 @@ export function unleash(options: SimulationOptions, world: World, { aggregator, 
   }
   if (decay > 0) {
     // Of what lies in two places one copy rots, never both: what then is not promised, see
-    // docs/how-to/plan-a-federation.md. Nor does what lies nowhere but at the aggregator.
+    // docs/how-to/plan-a-federation.md. An adapter lies nowhere but at the aggregator before somebody has adopted it.
     const rotted = new Set<Sha256>();
+    const honest = participants.filter(({ hostile }) => !hostile);
+    const lieElsewhere = (blob: Sha256): boolean =>
+      honest.some(({ machine: { disk } }) => disk.blob(blob) !== undefined);
     repeatedly(roundTime / decay, () => {
       const { machine, name } = anyMachine();
-      const { adapters } = aggregator;
-      const blob = machine.disk.decay(
-        random,
-        machine === aggregator.machine ? new Set([...adapters, ...rotted]) : rotted,
-      );
+      const only = [...aggregator.adapters].filter((blob) => !lieElsewhere(blob));
+      const blob = machine.disk.decay(random, new Set([...rotted, ...only]));
       if (blob === undefined) return;
-      if (!adapters.has(blob)) rotted.add(blob);
+      rotted.add(blob);
       tell(name, { event: 'decay', blob });
     });
   }

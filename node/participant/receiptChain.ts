@@ -163,6 +163,9 @@ export class ReceiptChain {
       signal,
     );
     const { checked, receipt } = verification;
+    // Every blob had its hash when it was gathered: what has another now, this disk has damaged since.
+    const damaged = verification.failures.find(({ code }) => code === 'BLOB_MISMATCH');
+    if (damaged) throw new PrefmeshError('BLOB_UNAVAILABLE', { hash: String(damaged.details.hash) });
     const failures = [...verification.failures, ...missing];
     if (receipt === null || failures.length > 0) {
       onEvent({ event: 'receipt-refused', round, codes: failures.map(({ code }) => code) });

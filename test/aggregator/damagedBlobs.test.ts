@@ -51,4 +51,24 @@ describe('an aggregator whose blobs were damaged while it was dead', function ()
     });
     assert.equal(mended, sound);
   });
+
+  it('gets the adapter that a round starts from back from those who adopted it', async () => {
+    using fixture = await FederationFixture.make({ participants: 2, rounds: 3, steps: 20 });
+    const first = fixture.aggregator();
+    const address = (await first.until('listening')).addresses[0]!;
+    for (const name of fixture.names) await fixture.join(name, address);
+    const participants = fixture.names.map((name) => fixture.participant(name));
+    const { adapter } = await participants[0]!.until('adopted');
+    await first.kill();
+    flip(join(fixture.path('aggregator'), 'blobs', adapter));
+    const aggregator = fixture.aggregator('--listen', address.replace(/\/p2p\/.*$/, ''));
+    const finished = await Promise.all(participants.map((participant) => participant.until('finished')));
+    assert.equal(finished[0]!.adapter, finished[1]!.adapter);
+    for (const { exit } of [aggregator, ...participants]) assert.equal(await exit, 0);
+    const blobs = readdirSync(join(fixture.path('aggregator'), 'blobs', 'quarantine'));
+    assert.ok(
+      blobs.some((name) => name.startsWith(adapter)),
+      'the damaged copy was set aside',
+    );
+  });
 });

@@ -67,7 +67,12 @@ export class LyingAggregator implements AsyncDisposable {
       new Announcements(host, { federation: federation.hash, validate: () => 'ignore', onAnnouncement: () => {} }),
     );
     const headers = new MessageHeaders(federation.hash, now);
-    const intake = new UpdateIntake({ manifest, blobs, client: new BlobClient({ host, store: blobs }) });
+    const intake = new UpdateIntake({
+      manifest,
+      blobs,
+      client: new BlobClient({ host, store: blobs }),
+      readAdapter: (hash) => blobs.read(hash),
+    });
     const rounds: Rounds = stack.use(
       new Rounds({
         federation,

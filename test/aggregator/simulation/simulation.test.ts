@@ -72,6 +72,23 @@ describe('a simulated federation', function () {
     assert.equal(figures.rounds_closed, 3);
   });
 
+  it('goes on after the aggregator has lost an adapter or an update that somebody else has', async () => {
+    const lost = { adapters: 0, updates: 0 };
+    for (let seed = 1; seed <= 8; seed++) {
+      const told: { who: string; what: { event: string; blob?: string; adapter?: string; candidate?: string } }[] = [];
+      const options = { ...QUICK, seed, participants: 8, rounds: 6, decay: 30, loss: 0, dropout: 0 };
+      const figures = await figuresOf(withDefaults(options), { trace: (line) => void told.push(JSON.parse(line)) });
+      assert.deepEqual(figures.invariants_broken, [], `seed ${seed}`);
+      assert.equal(figures.rounds_closed, 6);
+      const adapters = new Set(told.map(({ what }) => what.candidate));
+      for (const { who, what } of told) {
+        if (who !== 'aggregator-0' || what.event !== 'decay') continue;
+        lost[adapters.has(what.blob) ? 'adapters' : 'updates'] += 1;
+      }
+    }
+    assert.ok(lost.adapters > 0 && lost.updates > 0, JSON.stringify(lost));
+  });
+
   it('holds under the attacks of a fifth of its participants what the plain mean does not', async () => {
     const attacked = { seed: 5, rounds: 4, participants: 20, attackers: 4, dropout: 0 } as const;
     const after = async (given: Partial<SimulationOptions>) => (await run({ ...attacked, ...given })).accuracy.after;
