@@ -14,6 +14,7 @@ import { leaveFederation } from '../participant/leave.ts';
 import { VERIFY_MODES, type VerifyMode } from '../participant/receiptChain.ts';
 import { type FederationStatus, nodeStatus, type NodeStatus } from '../participant/status.ts';
 import { ParticipantStore } from '../participant/store.ts';
+import type { Trouble } from '../participant/store.ts';
 import { dataPaths } from '../storage/dataFolder.ts';
 import { chooseDevice } from './device.ts';
 import { commandLog } from './log.ts';
@@ -281,12 +282,19 @@ function revocationLines({ revocations }: FederationStatus): string[] {
   return [`  ${keys} keys revoked, by version ${version} of the list${own ? ': THIS ONE TOO' : ''}`];
 }
 
+function troubleLines(trouble: Trouble | undefined): string[] {
+  if (trouble === undefined) return [];
+  const { code, problem, fix, since } = trouble;
+  return [`  since ${new Date(since).toISOString()} it waits: ${code}: ${problem}`, `  fix: ${fix}`];
+}
+
 function statusLines({ id, home, running, federations }: NodeStatus): string[] {
   return [
     `node ${id ?? '(no identity yet)'}, ${running ? 'running' : 'not running'}, in ${home}`,
     ...federations.flatMap((each) => [
       `${each.name} (${each.status}) ${each.federation}`,
       `  ${each.pairs} pairs; round ${each.standing?.round ?? '-'} ${each.standing?.phase ?? ''}`,
+      ...troubleLines(each.standing?.trouble),
       `  verified up to round ${each.verifiedRound}, adapter ${each.adapter}`,
       `  ${each.folder ?? 'no adapter adopted yet'}`,
       ...revocationLines(each),

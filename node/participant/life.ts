@@ -51,6 +51,8 @@ export class Life {
   /** Whether the aggregator counts this node in, as far as is known here. */
   #member = false;
   #paused = false;
+  /** What kept it from going on at the last attempt. */
+  #trouble: ErrorCode | undefined;
 
   constructor(components: LifeComponents, signal: AbortSignal) {
     this.#components = components;
@@ -74,10 +76,19 @@ export class Life {
         // An aggregator that does not know this node any more has begun anew, or has let it go.
         if (error.details.code === 'NOT_ADMITTED') this.#member = false;
         onEvent({ event: 'retrying', code: error.code, problem: error.message });
+        this.#note(error);
         waiting.strain();
       }
       await waiting.wait(this.#signal);
     }
+  }
+
+  /** Writes down what keeps the node from going on: once, not at every attempt. */
+  #note({ code, message: problem, fix }: PrefmeshError): void {
+    if (this.#trouble === code) return;
+    this.#trouble = code;
+    const { federation, store, clock } = this.#components;
+    store.setTrouble(federation, { code, problem, fix, since: clock.now() });
   }
 
   /** Takes the node out of the cohort, so that no round waits for it. */
@@ -127,6 +138,7 @@ export class Life {
       aggregator: link.current!,
       heardAt: clock.now(),
     });
+    this.#trouble = undefined;
     if (terms.phase === 'finished') return this.#finish();
     if (isCollecting(terms)) await this.#takePart(terms);
     return 'on';

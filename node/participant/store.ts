@@ -99,6 +99,16 @@ export interface Standing {
   readonly aggregator: string;
   /** Milliseconds since 1970. */
   readonly heardAt: number;
+  /** What has kept this node from going on since then; absent while nothing does. */
+  readonly trouble?: Trouble;
+}
+
+export interface Trouble {
+  readonly code: ErrorCode;
+  readonly problem: string;
+  readonly fix: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
 }
 
 /** `made`: on disk and not acknowledged yet. */
@@ -207,6 +217,12 @@ export class ParticipantStore implements Disposable {
       JSON.stringify(standing),
       federation,
     );
+  }
+
+  /** Notes what keeps this node from going on, for `node status`; the next `setStanding` says that it goes on. */
+  setTrouble(federation: Sha256, trouble: Trouble): void {
+    const standing = this.membership(federation)?.standing;
+    if (standing) this.setStanding(federation, { ...standing, trouble });
   }
 
   countBytes(federation: Sha256, sent: number, received: number): void {

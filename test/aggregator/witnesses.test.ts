@@ -6,6 +6,7 @@ import { merkleRoot } from '../../protocol/merkle.ts';
 import { isRefusal } from '../../node/network/refusal.ts';
 import { FederationClient } from '../../node/network/federation/client.ts';
 import { Host } from '../../node/network/host.ts';
+import type { NodeStatus } from '../../node/participant/status.ts';
 import { FederationFixture, silent } from './federationFixture.ts';
 import { attempt, killRunning, run } from './program.ts';
 
@@ -60,6 +61,14 @@ describe('witnesses of a federation', function () {
     await ada!.until('retrying', ({ code }) => code === 'COSIGNATURES_MISSING');
     assert.equal(ada!.events.filter(({ event }) => event === 'receipt-verified').length, 1, 'verified once');
     assert.ok(!ada!.events.some(({ event }) => event === 'adopted'));
+    const [status] = run('node', 'status', '--home', fixture.path('ada')) as unknown as NodeStatus[];
+    const { code, problem, fix } = status!.federations[0]!.standing!.trouble!;
+    assert.deepEqual(
+      [code, problem],
+      ['COSIGNATURES_MISSING', 'round 1 has 0 of the 1 cosignatures that its federation wants'],
+    );
+    const { stderr } = attempt('node', 'status', '--home', fixture.path('ada'));
+    assert.ok(stderr.includes(`waits: ${code}: ${problem}\n  fix: ${fix}\n`), stderr);
 
     const dana = await fixture.identity('dana');
     await using host = await Host.start(dana, { preset: 'local', role: 'participant', log: silent });
@@ -76,6 +85,8 @@ describe('witnesses of a federation', function () {
     await refused(cosignCheckpoint(dana, { ...right, size: 7 }, 1_790_000_000));
     assert.ok(!ada!.events.some(({ event }) => event === 'adopted'));
     await client.cosign(fixture.owner.id, hash, cosignCheckpoint(dana, right, 1_790_000_000));
-    await ada!.until('adopted');
+    await ada!.until('finished');
+    const [later] = run('node', 'status', '--home', fixture.path('ada')) as unknown as NodeStatus[];
+    assert.equal(later!.federations[0]!.standing!.trouble, undefined);
   });
 });

@@ -48,6 +48,20 @@ describe("a participant's memory", () => {
     assert.deepEqual([...membership!.invite!], [1, 2]);
   });
 
+  it('notes what keeps it from going on until it goes on', () => {
+    using store = ParticipantStore.open(file);
+    joined(store);
+    const trouble = { code: 'COSIGNATURES_MISSING', problem: 'none yet', fix: 'wait', since: NOW } as const;
+    store.setTrouble(hash, trouble);
+    assert.equal(store.membership(hash)!.standing, null, 'it has heard of no round yet');
+    const standing = { round: ONE, phase: 'training', aggregator: 'a', heardAt: NOW };
+    store.setStanding(hash, standing);
+    store.setTrouble(hash, trouble);
+    assert.deepEqual(store.membership(hash)!.standing, { ...standing, trouble });
+    store.setStanding(hash, standing);
+    assert.deepEqual(store.membership(hash)!.standing, standing);
+  });
+
   it('binds itself to one update a round', () => {
     using store = ParticipantStore.open(file);
     store.recordUpdate(hash, update);
