@@ -46,9 +46,25 @@ export function decode<Schema extends z.ZodType>(
   schema: Schema,
   { what, maxBytes, views = false }: DecodeOptions,
 ): z.output<Schema> {
-  if (bytes.length > maxBytes) throw new PrefmeshError('OVERSIZED', { what, bytes: bytes.length, limit: maxBytes });
+  checkLength(bytes, what, maxBytes);
   scan(bytes, what);
-  const parsed = schema.safeParse(unpack(bytes, what, views));
+  return parse(unpack(bytes, what, views), schema, what);
+}
+
+/** Encodes a value that `decode` will accept with the same schema. Throws OVERSIZED, MALFORMED for any other. */
+export function encodeAs(value: WireValue, schema: z.ZodType, { what, maxBytes }: DecodeOptions): Uint8Array {
+  const bytes = encode(value);
+  checkLength(bytes, what, maxBytes);
+  parse(value, schema, what);
+  return bytes;
+}
+
+function checkLength({ length }: Uint8Array, what: string, limit: number): void {
+  if (length > limit) throw new PrefmeshError('OVERSIZED', { what, bytes: length, limit });
+}
+
+function parse<Schema extends z.ZodType>(value: unknown, schema: Schema, what: string): z.output<Schema> {
+  const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new PrefmeshError('MALFORMED', { what, problem: `${issue.path.join('.') || 'value'}: ${issue.message}` });

@@ -57,12 +57,13 @@ export function envelopeHash(envelope: Envelope): Sha256 {
   return sha256(signedBytes(envelope.type, envelope.sender, envelope.payload));
 }
 
-/** Throws BAD_SIGNATURE unless the sender that the envelope names has signed exactly this type and payload. */
-export function checkSignature(envelope: Envelope): void {
+/** The envelope's name. Throws BAD_SIGNATURE unless the sender that it names has signed exactly this type and payload. */
+export function checkSignature(envelope: Envelope): Sha256 {
   const signed = signedBytes(envelope.type, envelope.sender, envelope.payload);
   if (!verify(envelope.sender, signed, envelope.signature)) {
     throw new PrefmeshError('BAD_SIGNATURE', { what: envelope.type, sender: envelope.sender });
   }
+  return sha256(signed);
 }
 
 /** What a signature covers. */

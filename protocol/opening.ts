@@ -5,8 +5,8 @@
  * from cheap to dear, so that rubbish costs little, and each refusal has its own code.
  */
 import type { z } from 'zod';
-import { decode, encode } from './codec.ts';
-import { checkSignature, decodeEnvelope, envelopeHash, sealEnvelope } from './envelope.ts';
+import { decode, encodeAs } from './codec.ts';
+import { checkSignature, decodeEnvelope, sealEnvelope } from './envelope.ts';
 import type { SealedEnvelope } from './envelope.ts';
 import { PrefmeshError } from './errors.ts';
 import type { Identity, ParticipantId } from './identity.ts';
@@ -79,9 +79,9 @@ export function openEnvelope<Type extends MessageType>(
   if (replay.seen(sender, payload.sequence)) {
     throw new PrefmeshError('REPLAYED', { sender, sequence: payload.sequence });
   }
-  checkSignature(envelope);
+  const hash = checkSignature(envelope);
   replay.record(sender, payload.sequence);
-  return { type, sender, payload, hash: envelopeHash(envelope), bytes } as OpenedMessage<Type>;
+  return { type, sender, payload, hash, bytes } as OpenedMessage<Type>;
 }
 
 /** Signs a message. Throws MALFORMED when the payload is not of its type, so a fault shows at its source. */
@@ -90,8 +90,7 @@ export function sealMessage<Type extends MessageType>(
   type: Type,
   payload: Payload<Type>,
 ): SealedEnvelope {
-  const bytes = encode(payload);
-  decode(bytes, MESSAGES[type], { what: `own ${type} message`, maxBytes: LIMITS.message.value });
+  const bytes = encodeAs(payload, MESSAGES[type], { what: `own ${type} message`, maxBytes: LIMITS.message.value });
   return sealEnvelope(identity, type, bytes);
 }
 

@@ -7,7 +7,6 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import { updateOf } from '../../protocol/receipt.ts';
 import type { Sha256 } from '../../protocol/names.ts';
-import { verifyReceipt } from '../../protocol/verification.ts';
 import { evidenceOf } from '../log.ts';
 import { isAggregatorAttack } from './attackers.ts';
 import type { Happening } from './history.ts';
@@ -150,16 +149,15 @@ function adoptedRecomputes({ outcome, happenings, receipts, faithful, honest }: 
   for (const { who, what } of happenings) {
     if (what.event === 'adopted' && names.has(who)) adopted.add(`${what.round} ${what.adapter}`);
   }
-  const { archive, federation } = outcome.world;
+  const { archive, verification } = outcome.world;
   for (const { receipt, teller } of receipts.values()) {
     const { round, previous, output } = receipt.content;
     const taken = adopted.delete(`${round} ${output}`);
     if (!faithful && !taken) continue;
     const before = previous === null ? null : (receipts.get(previous)?.receipt ?? null);
     const sent = new Map((evidenceOf(teller.ledger(), round) ?? []).map((bytes) => [hashOf(bytes), bytes]));
-    const { failures } = verifyReceipt(receipt.bytes, {
-      federation,
-      previous: before,
+    const task = { receipt: receipt.bytes, previous: before?.bytes ?? null, own: null, envelopes: null };
+    const { failures } = verification.verify(task, {
       blobs: (blob) => archive.get(blob),
       envelopes: (envelope) => sent.get(envelope),
     });
