@@ -18,7 +18,7 @@ import { Schedule } from './schedule.ts';
 import { SharedVerification } from './sharedVerification.ts';
 import { SimulatedAggregator } from './simulatedAggregator.ts';
 import { SimulatedParticipant } from './simulatedParticipant.ts';
-import { calm, unleash } from './troubles.ts';
+import { calm, unleash, type Troubled } from './troubles.ts';
 import type { World } from './world.ts';
 
 /** When every simulation begins (ms since 1970). */
@@ -27,6 +27,10 @@ const START = 1_790_000_000_000;
 const GRACE = 600_000;
 /** A run that takes so many times the time of its rounds has hung. */
 const PATIENCE = 3;
+
+const SIGNER = identityOf('aggregator', 0);
+/** The machine of one who signs with the aggregator's key and tells another story. */
+const DOUBLE = identityOf('aggregator', 1);
 
 export interface Outcome {
   readonly options: SimulationOptions;
@@ -58,77 +62,21 @@ export async function simulate(
   { signal, trace, spoil }: RunOptions = {},
 ): Promise<Outcome> {
   using _kept = keepOwnSignatures();
-  const { seed, rounds, joinTime, attack } = options;
-  const attackers = attack === null || isAggregatorAttack(attack) ? 0 : options.attackers;
-  const schedule = new Schedule(START);
   const history = new History(trace);
-  const federation = simulatedFederation({ ...options, createdAt: START });
-  const weather = { ...options };
-  const { witnesses } = federation.content;
-  const signer = identityOf('aggregator', 0);
-  const network = new SimulatedNetwork(schedule, new RandomStream('simulation', seed, 'network'), weather, [
-    signer.id,
-    identityOf('aggregator', 1).id,
-    ...witnesses.participants,
-  ]);
-  let fault: { readonly error: unknown } | undefined;
-  const learning = new Learning(seed);
-  const world: World = {
-    seed,
-    schedule,
-    network,
-    learning,
-    federation,
-    verification: new SharedVerification(federation),
-    honest: Array.from({ length: options.participants - attackers }, (_, i) => `participant-${i}`),
-    inflation: options.updateBytes / INITIAL_BLOB.length,
-    trainingTime: options.trainingTime,
-    archive: new Map([[federation.content.adapter.initial, INITIAL_BLOB]]),
-    tell: (who, what) => history.add({ at: Math.round(schedule.now - START), who, what } as Happening),
-    onFault: (error) => (fault ??= { error }),
-  };
-  const lie = attack !== null && isAggregatorAttack(attack) ? attack : undefined;
-  const aggregator = new SimulatedAggregator(world, { identity: signer, name: 'aggregator-0', skew: 0, attack: lie });
-  const aggregators = [aggregator];
-  if (lie === 'two-stories') {
-    const { id } = identityOf('aggregator', 1);
-    aggregators.push(new SimulatedAggregator(world, { identity: signer, name: 'double', skew: 0, machine: id }));
-    const half = Array.from({ length: options.participants }, (_, i) => identityOf('participant', i).id);
-    network.divert(signer.id, id, new Set(half.filter((_, i) => i % 2 === 1)));
-  }
-  const clocks = new RandomStream('simulation', seed, 'clocks');
-  const participants = Array.from({ length: options.participants }, (_, i) => {
-    const hostile = i >= options.participants - attackers;
-    return new SimulatedParticipant(world, {
-      identity: identityOf('participant', i),
-      name: `participant-${i}`,
-      verify: i < options.witnesses ? 'full' : 'receipt',
-      skew: Math.round((2 * clocks.uniform() - 1) * options.skew),
-      dropout: options.dropout,
-      ...(hostile && attack !== null && !isAggregatorAttack(attack) && { attacker: attackerOf(attack) }),
-    });
-  });
-  const machines = [...aggregators, ...participants];
+  const faults: unknown[] = [];
+  const world = worldOf(options, history, faults);
+  const aggregators = aggregatorsOf(options, world);
+  const aggregator = aggregators[0]!;
+  const participants = participantsOf(options, world);
   unleash(options, world, { aggregator, participants });
   spoil?.({ aggregator, participants, world });
-  for (const { machine } of machines) machine.start();
-  const grace = GRACE + options.roundTime;
-  const limit = START + PATIENCE * rounds * (options.roundTime + joinTime) + grace;
-  let end = limit;
-  const over = (): boolean => {
-    if (aggregator.finished && end === limit) {
-      calm(world, { aggregator, participants });
-      end = Math.min(limit, schedule.now + grace);
-    }
-    return (
-      fault !== undefined ||
-      schedule.now >= end ||
-      (aggregator.finished && participants.every(({ finished, stopped }) => finished || stopped !== null))
-    );
-  };
-  await schedule.run(over, signal);
-  if (fault !== undefined) throw fault.error;
+  for (const { machine } of [...aggregators, ...participants]) machine.start();
+  await world.schedule.run(theEnd(options, world, { aggregator, participants }, faults), signal);
+  if (faults.length > 0) throw faults[0];
+
+  const { archive, federation, learning, network, schedule } = world;
   const output = aggregator.receipts().at(-1)?.content.output ?? federation.content.adapter.initial;
+  const after = learning.accuracy(decodeBlob(archive.get(output) ?? INITIAL_BLOB));
   return {
     options,
     history,
@@ -138,11 +86,83 @@ export async function simulate(
     world,
     bytes: Math.round(network.bytes),
     simulatedSeconds: Math.round(schedule.now - START) / 1000,
-    accuracy: {
-      before: learning.accuracy(INITIAL),
-      after: learning.accuracy(decodeBlob(world.archive.get(output) ?? INITIAL_BLOB)),
-    },
+    accuracy: { before: learning.accuracy(INITIAL), after },
     output,
+  };
+}
+
+function worldOf(options: SimulationOptions, history: History, faults: unknown[]): World {
+  const { seed } = options;
+  const schedule = new Schedule(START);
+  const federation = simulatedFederation({ ...options, createdAt: START });
+  const fast = [SIGNER.id, DOUBLE.id, ...federation.content.witnesses.participants];
+  return {
+    seed,
+    schedule,
+    network: new SimulatedNetwork(schedule, new RandomStream('simulation', seed, 'network'), { ...options }, fast),
+    learning: new Learning(seed),
+    federation,
+    verification: new SharedVerification(federation),
+    honest: Array.from({ length: options.participants - attackersOf(options) }, (_, i) => `participant-${i}`),
+    inflation: options.updateBytes / INITIAL_BLOB.length,
+    trainingTime: options.trainingTime,
+    archive: new Map([[federation.content.adapter.initial, INITIAL_BLOB]]),
+    tell: (who, what) => history.add({ at: Math.round(schedule.now - START), who, what } as Happening),
+    onFault: (error) => void faults.push(error),
+  };
+}
+
+/** The aggregator, and its double where it tells two stories, whom every other participant hears. */
+function aggregatorsOf({ attack, participants }: SimulationOptions, world: World): SimulatedAggregator[] {
+  const lie = attack !== null && isAggregatorAttack(attack) ? attack : undefined;
+  const first = new SimulatedAggregator(world, { identity: SIGNER, name: 'aggregator-0', skew: 0, attack: lie });
+  if (lie !== 'two-stories') return [first];
+  const double = new SimulatedAggregator(world, { identity: SIGNER, name: 'double', skew: 0, machine: DOUBLE.id });
+  const ids = Array.from({ length: participants }, (_, i) => identityOf('participant', i).id);
+  world.network.divert(SIGNER.id, DOUBLE.id, new Set(ids.filter((_, i) => i % 2 === 1)));
+  return [first, double];
+}
+
+/** Everybody else: witnesses come first, attackers last. */
+function participantsOf(options: SimulationOptions, world: World): SimulatedParticipant[] {
+  const { attack, seed } = options;
+  const clocks = new RandomStream('simulation', seed, 'clocks');
+  return Array.from({ length: options.participants }, (_, i) => {
+    const hostile = i >= options.participants - attackersOf(options);
+    return new SimulatedParticipant(world, {
+      identity: identityOf('participant', i),
+      name: `participant-${i}`,
+      verify: i < options.witnesses ? 'full' : 'receipt',
+      skew: Math.round((2 * clocks.uniform() - 1) * options.skew),
+      dropout: options.dropout,
+      ...(hostile && attack !== null && !isAggregatorAttack(attack) && { attacker: attackerOf(attack) }),
+    });
+  });
+}
+
+function attackersOf({ attack, attackers }: SimulationOptions): number {
+  return attack === null || isAggregatorAttack(attack) ? 0 : attackers;
+}
+
+/** Whether a run is over: everybody is at the end, or has had the time for it; or the program is at fault. */
+function theEnd(
+  { rounds, roundTime, joinTime }: SimulationOptions,
+  world: World,
+  troubled: Troubled,
+  faults: readonly unknown[],
+): () => boolean {
+  const { aggregator, participants } = troubled;
+  const { schedule } = world;
+  const grace = GRACE + roundTime;
+  const limit = START + PATIENCE * rounds * (roundTime + joinTime) + grace;
+  let end = limit;
+  return () => {
+    if (aggregator.finished && end === limit) {
+      calm(world, troubled);
+      end = Math.min(limit, schedule.now + grace);
+    }
+    if (faults.length > 0 || schedule.now >= end) return true;
+    return aggregator.finished && participants.every(({ finished, stopped }) => finished || stopped !== null);
   };
 }
 
