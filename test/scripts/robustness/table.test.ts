@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { armsOf, plainMeanOf, type ArmResult } from '../../../scripts/robustness/experiment.ts';
 import { Memory } from '../../../scripts/robustness/memory.ts';
+import { hashOfSources } from '../../../scripts/robustness/sources.ts';
 import { rowsOf, showTables } from '../../../scripts/robustness/table.ts';
 import { showVerdict, verdictOf } from '../../../scripts/robustness/verdict.ts';
 
@@ -93,5 +94,15 @@ describe('what was computed before', () => {
     ])
       found.push((await memory.recall(key, make))[0]);
     assert.deepEqual(found, [1, 2, 1]);
+  });
+});
+
+describe('the code that results follow from', () => {
+  it('has a hash of its own, which other files change', () => {
+    const hash = hashOfSources(['scripts/robustness/setting.ts']);
+    assert.match(hash, /^[0-9a-f]{64}$/);
+    assert.equal(hashOfSources(['scripts/robustness/setting.ts']), hash);
+    assert.notEqual(hashOfSources(['scripts/robustness/table.ts']), hash);
+    assert.notEqual(hashOfSources(['scripts/robustness']), hash);
   });
 });
