@@ -2,7 +2,6 @@
 import { attackByName, type AttackName } from '../../aggregator/attacks/attacks.ts';
 import { plainMeanOf, type ArmResult } from './experiment.ts';
 import type { Combination } from './course.ts';
-import type { Figures } from './stage.ts';
 
 /** Points of accuracy that an attack may cost under the default rule, by its kind. */
 export const MAY_COST = { crude: 3, tuned: 6 } as const;
@@ -45,13 +44,15 @@ export function rowsOf(results: readonly ArmResult[]): Row[] {
 /** Against the honest run of the default rule, seed by seed. */
 export function damage(results: readonly ArmResult[], attack: AttackName | null, combination: Combination): Damage {
   const attacked = select(results, attack, combination);
-  const clean = select(results, null, 'robust');
-  const lost = attacked.map(({ accuracy }, seed) => 100 * (clean[seed]!.accuracy - accuracy));
+  const clean = attacked.map(
+    ({ seed }) => select(results, null, 'robust').find((other) => other.seed === seed)!.figures,
+  );
+  const lost = attacked.map(({ figures }, i) => 100 * (clean[i]!.accuracy - figures.accuracy));
   return {
-    accuracy: 100 * mean(attacked.map(({ accuracy }) => accuracy)),
+    accuracy: 100 * mean(attacked.map(({ figures }) => figures.accuracy)),
     lost: mean(lost),
     most: Math.max(...lost),
-    margin: mean(attacked.map(({ margin }) => margin)) / mean(clean.map(({ margin }) => margin)),
+    margin: mean(attacked.map(({ figures }) => figures.margin)) / mean(clean.map(({ margin }) => margin)),
   };
 }
 
@@ -59,10 +60,8 @@ export function select(
   results: readonly ArmResult[],
   attack: AttackName | null,
   combination: Combination,
-): readonly Figures[] {
-  return results
-    .filter((result) => result.attack === attack && result.combination === combination)
-    .map(({ figures }) => figures);
+): readonly ArmResult[] {
+  return results.filter((result) => result.attack === attack && result.combination === combination);
 }
 
 /** Markdown: honest runs, attacks, the trigger. */
@@ -112,7 +111,9 @@ function trigger(
   label: string,
 ): string[] {
   const found = select(results, attack, combination);
-  return found.length === 0 ? [] : [`| ${label} | ${percent(100 * mean(found.map(({ triggered }) => triggered)))} |`];
+  return found.length === 0
+    ? []
+    : [`| ${label} | ${percent(100 * mean(found.map(({ figures }) => figures.triggered)))} |`];
 }
 
 function mean(values: readonly number[]): number {
