@@ -41,9 +41,15 @@ export class Program<Event extends { readonly event: string }> {
   #stderr = '';
   #ended = false;
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  /** @param launcher a command that runs the one behind it, in a network namespace for instance */
+  constructor(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    launcher: readonly string[] = [],
+  ) {
     const { command, leadingArguments } = programCommand();
-    this.#child = spawn(command, [...leadingArguments, ...args, '--json', '--threads', '1'], {
+    const [first, ...rest] = [...launcher, command, ...leadingArguments, ...args, '--json', '--threads', '1'];
+    this.#child = spawn(first!, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...ENVIRONMENT, ...environment },
     });

@@ -18,6 +18,8 @@ export interface Proxy extends AsyncDisposable {
   freeze(): void;
   /** As `freeze`, and new connections get no further than the proxy either, until `heal`. */
   part(): void;
+  /** From now on so many bytes a second pass, in each direction of each connection; Infinity for all. */
+  narrow(bandwidth: number): void;
   /** Ends what was frozen, without a goodbye, and lets new connections through. */
   heal(): void;
   /** Breaks every connection there is with a reset. */
@@ -47,7 +49,8 @@ const QUEUE = 1024 * 1024;
 
 /** Forwards to a TCP port of this machine, or of `host`. */
 export async function startProxy(port: number, options: ProxyOptions = {}, host = '127.0.0.1'): Promise<Proxy> {
-  const { cut, delay = 0, bandwidth = Infinity, piece = Infinity } = options;
+  const { cut, delay = 0, piece = Infinity } = options;
+  const pace = { delay, bandwidth: options.bandwidth ?? Infinity, piece };
   const towards = cut?.towards ?? 'dialler';
   const total = { dialler: 0, target: 0 };
   const budgets = [...(cut?.after ?? [])];
@@ -73,7 +76,6 @@ export async function startProxy(port: number, options: ProxyOptions = {}, host 
       setImmediate(() => link.reset());
       return allowed;
     };
-    const pace = { delay, bandwidth, piece };
     link.carry(target, dialler, pace, (bytes) => passed('dialler', bytes));
     link.carry(dialler, target, pace, (bytes) => passed('target', bytes));
   });
@@ -90,6 +92,7 @@ export async function startProxy(port: number, options: ProxyOptions = {}, host 
       parted = true;
       for (const link of links) link.freeze();
     },
+    narrow: (bandwidth) => (pace.bandwidth = bandwidth),
     heal: () => {
       parted = false;
       for (const link of links) if (link.frozen) link.reset();
@@ -107,7 +110,7 @@ export async function startProxy(port: number, options: ProxyOptions = {}, host 
 
 interface Pace {
   readonly delay: number;
-  readonly bandwidth: number;
+  bandwidth: number;
   readonly piece: number;
 }
 
@@ -127,7 +130,7 @@ class Link {
   }
 
   /** Passes on what comes, in its time. `allow` says how many of so many bytes still go through. */
-  carry(from: Socket, to: Socket, { delay, bandwidth, piece }: Pace, allow: (bytes: number) => number): void {
+  carry(from: Socket, to: Socket, pace: Pace, allow: (bytes: number) => number): void {
     const queue: { readonly bytes: Buffer; readonly due: number }[] = [];
     let waiting = 0;
     let running = false;
@@ -137,9 +140,9 @@ class Link {
       for (let next = queue.shift(); next !== undefined && !this.frozen && !to.destroyed; next = queue.shift()) {
         const { bytes, due } = next;
         if (due > performance.now()) await sleep(due - performance.now());
-        for (let at = 0; at < bytes.length && !this.frozen && !to.destroyed; at += piece) {
-          const part = bytes.subarray(at, Math.min(bytes.length, at + piece));
-          if (bandwidth !== Infinity) await sleep((1000 * part.length) / bandwidth);
+        for (let at = 0; at < bytes.length && !this.frozen && !to.destroyed; at += pace.piece) {
+          const part = bytes.subarray(at, Math.min(bytes.length, at + pace.piece));
+          if (pace.bandwidth !== Infinity) await sleep((1000 * part.length) / pace.bandwidth);
           if (!to.write(part.subarray(0, allow(part.length)))) await Promise.race([once(to, 'drain'), closed(to)]);
         }
         waiting -= bytes.length;
@@ -150,7 +153,7 @@ class Link {
     };
     from.on('data', (bytes: Buffer) => {
       if (this.frozen) return;
-      queue.push({ bytes, due: performance.now() + delay });
+      queue.push({ bytes, due: performance.now() + pace.delay });
       waiting += bytes.length;
       if (waiting > QUEUE) from.pause();
       // Waiting for a socket fails when the other side resets it, as it may at any time.
