@@ -84,8 +84,8 @@ describe('a federation over bad links', function () {
     await using federation = await start({ participants: 4, rounds, terms }, ['cleo', 'dana']);
     const { fixture, aggregator, proxy, participants } = federation;
     const [, ben, cleo, dana] = [...participants.values()] as Program<ParticipantEvent>[];
-    await aggregator.until('round-opened', ({ round }) => round === 2);
-    process.kill(ben!.pid, 'SIGSTOP'); // so that the round is still open when the link breaks
+    await ben!.until('update-accepted', ({ round }) => round === 1);
+    process.kill(ben!.pid, 'SIGSTOP'); // so that the next round is surely open when the link breaks
     const { blob } = await cleo!.until('update-accepted', ({ round }) => round === 2);
     proxy.part();
     process.kill(ben!.pid, 'SIGCONT');
