@@ -4,7 +4,7 @@
  * A participant writes its proofs with `writeAcknowledgements`; anybody checks them, as files or a folder of them, with
  * the manifest and the receipts and nothing of the participant's.
  */
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ACKNOWLEDGED_BYTES,
@@ -18,7 +18,7 @@ import type { OpenedManifest } from '../../protocol/manifest.ts';
 import type { RoundNumber } from '../../protocol/names.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import type { ParticipantStore } from '../participant/store.ts';
-import { naming, storageError } from '../storage/atomicFile.ts';
+import { makeFolder, naming, storageError } from '../storage/atomicFile.ts';
 import { readAuditFile, receiptName, writeAuditFile } from './auditFolder.ts';
 
 /**
@@ -57,7 +57,7 @@ export async function writeAcknowledgements(
   federation: OpenedManifest,
   out: string,
 ): Promise<number> {
-  await naming(out, () => mkdir(out, { recursive: true }));
+  await naming(out, () => makeFolder(out));
   const written = new Map<number, number>();
   for (const { round, message, acknowledgement } of store.acknowledged(federation.hash)) {
     const nth = (written.get(round) ?? 0) + 1;

@@ -10,11 +10,11 @@
  *
  * All of it may be copied, published or served from anywhere: nothing in it is believed but what it signs or hashes to.
  */
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { isSha256, type Sha256 } from '../../protocol/names.ts';
-import { naming, storageError, writeFileAtomic } from '../storage/atomicFile.ts';
+import { makeFolder, naming, storageError, writeFileAtomic } from '../storage/atomicFile.ts';
 
 export interface AuditPaths {
   readonly federation: string;
@@ -47,7 +47,7 @@ export function receiptName(round: number): string {
 export async function makeAuditFolder(folder: string): Promise<AuditPaths> {
   const paths = auditPaths(folder);
   for (const each of [paths.receipts, paths.revocations, paths.updates, paths.blobs]) {
-    await naming(each, () => mkdir(each, { recursive: true }));
+    await naming(each, () => makeFolder(each));
   }
   return paths;
 }

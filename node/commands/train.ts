@@ -1,14 +1,14 @@
 /**
  * `prefmesh train`: LoRA-DPO on this machine, one JSON line an optimiser step.
  */
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { fileSize } from '../model/jsonFile.ts';
 import { licenceOf } from '../model/licence.ts';
-import { naming, removeLeftovers } from '../storage/atomicFile.ts';
+import { makeFolder, naming, removeLeftovers } from '../storage/atomicFile.ts';
 import { hashFile } from '../storage/reading.ts';
 import { baseQuantizationOf } from '../training/adapter.ts';
 import { openCsvLog } from '../training/csvLog.ts';
@@ -51,7 +51,7 @@ async function train(options: TrainCommandOptions): Promise<void> {
   const saved = await whereItStands(run, options.resume, output);
   if (saved === 'finished') return;
 
-  await naming(run.out, () => mkdir(run.out, { recursive: true }));
+  await naming(run.out, () => makeFolder(run.out));
   await removeLeftovers(run.out);
   await writeRunRecord(run.out, recordOf(run));
   const { checkpoint, settings, terms, running, training, start, plan } = run;

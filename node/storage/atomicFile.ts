@@ -6,7 +6,7 @@
  * readable until the rename.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 
@@ -100,7 +100,7 @@ export async function syncFolder(folder: string): Promise<void> {
  * Does nothing where it is there.
  */
 export async function makeFolder(folder: string, mode?: number): Promise<void> {
-  const first = await mkdir(resolve(folder), { recursive: true, ...(mode !== undefined && { mode }) });
+  const first = await makeMissing(resolve(folder), mode);
   if (first === undefined) return;
   for (let made = resolve(folder); ; made = dirname(made)) {
     // In a folder that may be written to but not read, names cannot be made durable.
@@ -108,6 +108,28 @@ export async function makeFolder(folder: string, mode?: number): Promise<void> {
       if (error.code !== 'EACCES') throw error;
     });
     if (made === first) return;
+  }
+}
+
+/**
+ * Makes a folder step by step and gives the first that was not there; undefined where all were. Node's own recursive
+ * `mkdir` never ends where a folder is said to be missing although the one above it is there, as anywhere in /proc.
+ */
+async function makeMissing(folder: string, mode?: number): Promise<string | undefined> {
+  try {
+    await mkdir(folder, mode);
+    return folder;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return undefined;
+    const above = dirname(folder);
+    if (code !== 'ENOENT' || above === folder) throw error;
+    const first = await makeMissing(above, mode);
+    // Once more, and not again: with all above it there, what is missing then is missing for good.
+    await mkdir(folder, mode).catch((second: NodeJS.ErrnoException) => {
+      if (second.code !== 'EEXIST') throw second;
+    });
+    return first ?? folder;
   }
 }
 
