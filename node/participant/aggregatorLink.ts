@@ -38,6 +38,13 @@ interface Located {
   readonly through: 'address' | 'dht';
 }
 
+/** What a search has met so far. */
+interface Seen {
+  problem: string;
+  /** Those that the DHT named and that were dialled for it. */
+  readonly dialled: Set<ParticipantId>;
+}
+
 export interface AggregatorLinkComponents {
   readonly federation: OpenedManifest;
   readonly identity: Identity;
@@ -221,8 +228,11 @@ export class AggregatorLink {
    * that was held on to and is back. A short search, since the caller tries again, known addresses first.
    */
   async #search(signal?: AbortSignal): Promise<Located> {
-    const seen = { problem: 'the network knows no peer that serves it' };
-    const ways = [(each: AbortSignal) => this.#locateInDht(each, seen), (each: AbortSignal) => this.#comesBack(each)];
+    const seen: Seen = { problem: 'the network knows no peer that serves it', dialled: new Set() };
+    const ways = [
+      (each: AbortSignal) => this.#locateInDht(each, seen),
+      (each: AbortSignal) => this.#comesBack(each, seen),
+    ];
     try {
       const search = (either: AbortSignal) => firstOf(either, ways);
       return await within(LIMITS.locateWait.value, signal, search, this.#components.clock);
@@ -233,7 +243,7 @@ export class AggregatorLink {
     }
   }
 
-  async #locateInDht(signal: AbortSignal, seen: { problem: string }): Promise<Located> {
+  async #locateInDht(signal: AbortSignal, seen: Seen): Promise<Located> {
     const { host, providers } = this.#components;
     for await (const { id } of providers(signal)) {
       if (!this.#aggregators.has(id)) {
@@ -241,6 +251,7 @@ export class AggregatorLink {
         continue;
       }
       try {
+        seen.dialled.add(id);
         await host.connect(id, { signal });
         return { id, through: 'dht' };
       } catch (error) {
@@ -252,8 +263,9 @@ export class AggregatorLink {
   }
 
   /** Resolves when the host has a connection to an aggregator, whoever made it. */
-  async #comesBack(signal: AbortSignal): Promise<Located> {
-    return { id: await this.#components.host.connection(this.#aggregators, signal), through: 'address' };
+  async #comesBack(signal: AbortSignal, seen: Seen): Promise<Located> {
+    const id = await this.#components.host.connection(this.#aggregators, signal);
+    return { id, through: seen.dialled.has(id) ? 'dht' : 'address' };
   }
 }
 

@@ -70,7 +70,7 @@ describe('a round over stored blobs', function () {
       ...inOrderOfHash(updates),
     });
     assert.equal(hash, expected.hash);
-    assert.deepEqual(await blobs.read(hash), expected.blob);
+    assert.deepEqual(new Uint8Array(await blobs.read(hash)), new Uint8Array(expected.blob));
   });
 
   it('gives the same from a thread of its own, where it is large', async () => {
