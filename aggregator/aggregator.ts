@@ -40,7 +40,8 @@ import { Ledger, ledgerFile } from './ledger.ts';
 import { evidenceOf, FederationLog } from './log.ts';
 import { mending } from './mending.ts';
 import { OtherAggregators } from './otherAggregators.ts';
-import { standBy, watchForSuccessor } from './standby.ts';
+import { standBy } from './standby.ts';
+import { Succession } from './succession.ts';
 import { Measurement, tastesOf } from './measurement.ts';
 import type { MeasuredSet } from './measurement.ts';
 import { Requests } from './requests.ts';
@@ -195,6 +196,7 @@ export class Aggregator implements AsyncDisposable {
     });
     const takeOverAfter = options.takeOverAfter ?? LIMITS.takeOverWait.value;
     const standby = { federation, others, clock: systemClock, takeOverAfter, onEvent };
+    const succession = new Succession(standby);
     const alone = others.ids.length === 0;
     if (!alone) {
       await host.ready(signal ? { signal } : {});
@@ -218,6 +220,7 @@ export class Aggregator implements AsyncDisposable {
         alarm: systemClock.alarm,
         aggregate: (effect, stop) => mended(() => aggregateBlobs(effect, { manifest, blobs }, stop), stop),
         evaluate: (effect, stop) => mended(() => measurement.ofRound(effect, stop), stop),
+        ...(!alone && { beforePublishing: (stop: AbortSignal) => succession.confirm(stop) }),
         announce: (envelope) => announcements.publish(envelope),
         describe: ({ candidate }) => {
           const measured = candidate === null ? undefined : measurement.known(candidate);
@@ -246,7 +249,7 @@ export class Aggregator implements AsyncDisposable {
     else rounds.takeOver();
     const watch = new AbortController();
     stack.defer(() => watch.abort());
-    void watchForSuccessor(standby, watch.signal).catch((error: unknown) => rounds.fail(error));
+    void succession.watch(watch.signal).catch((error: unknown) => rounds.fail(error));
     onEvent({ event: 'base-measured', perplexity: await measurement.basePerplexity(signal) });
     return new Aggregator(host, attendance.complete, stack.move());
   }

@@ -34,6 +34,15 @@ export interface TookOverEvent {
   readonly round: RoundNumber;
 }
 
+/** Another aggregator's log, no longer than this one's, is another history: two ran the federation at once. */
+export interface OtherHistoryEvent {
+  readonly event: 'other-history';
+  readonly aggregator: ParticipantId;
+  /** Receipts in its log, and in this one's. */
+  readonly receipts: number;
+  readonly own: number;
+}
+
 /** The base model was measured on the evaluation set: what every round is compared with. */
 export interface BaseMeasuredEvent {
   readonly event: 'base-measured';
@@ -134,6 +143,7 @@ export type AggregatorEvent =
   | ListeningEvent
   | StandingByEvent
   | TookOverEvent
+  | OtherHistoryEvent
   | BaseMeasuredEvent
   | JoinedEvent
   | LeftEvent

@@ -19,6 +19,7 @@ import type { Receipt } from '../protocol/receipt.ts';
 import { openRevocations } from '../protocol/revocations.ts';
 import { ReplayWindow } from '../protocol/replay.ts';
 import type { BlobClient } from '../node/network/blob/client.ts';
+import { DeadlineError, within } from '../node/network/deadline.ts';
 import type { FederationClient } from '../node/network/federation/client.ts';
 import type { Host } from '../node/network/host.ts';
 import { isRefusal } from '../node/network/refusal.ts';
@@ -48,6 +49,16 @@ export interface OtherAggregatorsComponents {
 export type Standing =
   | { readonly id: ParticipantId; readonly does: 'run'; readonly terms: RoundTerms }
   | { readonly id: ParticipantId; readonly does: 'wait' | 'nothing' };
+
+/** How the log of another aggregator stands to this one's. */
+export interface Comparison {
+  readonly id: ParticipantId;
+  /** Receipts in its log and in this one's when they were compared. */
+  readonly size: number;
+  readonly own: number;
+  /** Whether the shorter of the two is the beginning of the longer one. */
+  readonly sameHistory: boolean;
+}
 
 export class OtherAggregators {
   readonly #components: OtherAggregatorsComponents;
@@ -82,22 +93,13 @@ export class OtherAggregators {
     while (this.length < last) await this.#copyRound(id, this.length + 1, signal);
   }
 
-  /** Another whose log is longer than this one's, if there is one. Logs are believed by their signatures. */
-  async ahead(signal: AbortSignal): Promise<ParticipantId | undefined> {
-    const { client, federation } = this.#components;
-    for (const id of this.ids) {
-      try {
-        await this.#connect(id, signal);
-        const { checkpoint } = await client.log(id, federation.hash, 0, { signal });
-        const { size, signatures, federation: named } = openCheckpoint(checkpoint);
-        const signed = signatures.some(({ signer, seenAt }) => signer === id && seenAt === null);
-        if (signed && named === federation.hash && size > this.length) return id;
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!isPrefmeshError(error)) throw error;
-      }
-    }
-    return undefined;
+  /**
+   * How the logs of the others stand to this one's: of those that answer within `LIMITS.successorWait`, and that are
+   * signed by whose they are.
+   */
+  async compare(signal: AbortSignal): Promise<Comparison[]> {
+    const found = await Promise.all(this.ids.map((id) => this.#comparison(id, signal)));
+    return found.filter((each) => each !== undefined);
   }
 
   /** Receipts in this aggregator's own log. */
@@ -113,8 +115,10 @@ export class OtherAggregators {
   async #standing(id: ParticipantId, signal: AbortSignal): Promise<Standing> {
     const { federation, identity, now } = this.#components;
     try {
-      await this.#connect(id, signal);
-      const { hash, reply } = await this.#ask(id, 'round-query', 0, signal);
+      const { hash, reply } = await within(LIMITS.successorWait.value, signal, async (stop) => {
+        await this.#connect(id, stop);
+        return this.#ask(id, 'round-query', 0, stop);
+      });
       const { payload } = openEnvelope(
         reply,
         {
@@ -130,7 +134,7 @@ export class OtherAggregators {
       return { id, does: 'run', terms: payload };
     } catch (error) {
       signal.throwIfAborted();
-      if (!isPrefmeshError(error)) throw error;
+      if (!isPrefmeshError(error) && !(error instanceof DeadlineError)) throw error;
       return { id, does: isRefusal(error, 'AGGREGATOR_STANDS_BY') ? 'wait' : 'nothing' };
     }
   }
@@ -153,17 +157,65 @@ export class OtherAggregators {
     throw problem;
   }
 
+  /** One that cannot be asked says nothing; one whose connection broke, as after a sleep, is asked once more. */
+  async #comparison(id: ParticipantId, signal: AbortSignal): Promise<Comparison | undefined> {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      try {
+        return await within(LIMITS.successorWait.value, signal, async (stop) => {
+          await this.#connect(id, stop);
+          return await this.#compareWith(id, stop);
+        });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof DeadlineError) return undefined;
+        if (!isPrefmeshError(error)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  async #compareWith(id: ParticipantId, signal: AbortSignal): Promise<Comparison> {
+    const { size, root } = await this.#logOf(id, 0, signal);
+    const own = this.length;
+    const leaves = this.#leaves(own);
+    if (size <= own) {
+      return { id, size, own, sameHistory: Buffer.from(root).equals(rootOfLeaves(leaves.slice(0, size))) };
+    }
+    const grown = await this.#logOf(id, own, signal);
+    return { id, size: grown.size, own, sameHistory: own === 0 || goesOnFrom(leaves, grown) };
+  }
+
   async #checkOneHistory(id: ParticipantId, signal: AbortSignal): Promise<void> {
-    const { client, federation, ledger } = this.#components;
-    const size = this.length;
-    if (size === 0) return;
+    const own = this.length;
+    if (own === 0) return;
+    const found = await this.#logOf(id, own, signal);
+    if (!goesOnFrom(this.#leaves(own), found)) throw this.forked({ id, size: found.size, own });
+  }
+
+  /** That another's log and this one's are two histories. */
+  forked({ id, size, own }: Omit<Comparison, 'sameHistory'>): PrefmeshError {
+    const { federation } = this.#components;
+    const problem = `the log of aggregator ${id}, ${size} receipts, does not go on from the ${own} receipts here`;
+    return new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
+  }
+
+  /** Another's newest checkpoint, and the proof that it goes on from its first `size` receipts. */
+  async #logOf(id: ParticipantId, size: number, signal: AbortSignal): Promise<OtherLog> {
+    const { client, federation } = this.#components;
     const { checkpoint, proof } = await client.log(id, federation.hash, size, { signal });
     const found = openCheckpoint(checkpoint);
-    const leaves = Array.from({ length: size }, (_, n) => leafHash(ledger.receipt(n + 1)!.envelope));
-    const own = { oldSize: size, oldRoot: rootOfLeaves(leaves) };
-    if (verifyConsistency({ ...own, newSize: found.size, newRoot: found.root, proof })) return;
-    const problem = `the log of aggregator ${id} does not go on from the ${size} receipts here`;
-    throw new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
+    if (found.federation !== federation.hash) {
+      throw new PrefmeshError('WRONG_FEDERATION', { sender: id, federation: found.federation });
+    }
+    if (!found.signatures.some(({ signer, seenAt }) => signer === id && seenAt === null)) {
+      throw new PrefmeshError('WRONG_AGGREGATOR', { sender: id });
+    }
+    return { size: found.size, root: found.root, proof };
+  }
+
+  #leaves(count: number): Uint8Array[] {
+    const { ledger } = this.#components;
+    return Array.from({ length: count }, (_, n) => leafHash(ledger.receipt(n + 1)!.envelope));
   }
 
   /** The newest list of revocations, of both the one that is newer, and who has used which invite. */
@@ -239,6 +291,17 @@ export class OtherAggregators {
     const { bytes, hash } = sealMessage(identity, type, payload);
     return { hash, reply: await client.request(id, bytes, { signal }) };
   }
+}
+
+interface OtherLog {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly proof: readonly Uint8Array[];
+}
+
+function goesOnFrom(leaves: readonly Uint8Array[], { size, root, proof }: OtherLog): boolean {
+  const own = { oldSize: leaves.length, oldRoot: rootOfLeaves(leaves) };
+  return verifyConsistency({ ...own, newSize: size, newRoot: root, proof });
 }
 
 function hashOfMessage(envelope: Uint8Array): Sha256 {

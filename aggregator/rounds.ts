@@ -39,6 +39,8 @@ export interface RoundsComponents {
   readonly aggregate: (effect: AggregateEffect, signal: AbortSignal) => Promise<AggregatedBlobs>;
   /** Measures candidate and parent. Throws LOG_PROBS_NOT_FINITE. */
   readonly evaluate: (effect: EvaluateEffect, signal: AbortSignal) => Promise<EvaluationFigures>;
+  /** Asked before a receipt is signed, where there are other aggregators; it is not signed when this throws. */
+  readonly beforePublishing?: (signal: AbortSignal) => Promise<void>;
   /** Tells everyone. Who does not hear it asks. */
   readonly announce: (envelope: Uint8Array) => Promise<unknown>;
   readonly onEvent: (event: AggregatorEvent) => void;
@@ -132,7 +134,7 @@ export class Rounds implements AsyncDisposable {
           this.#work(`evaluate ${effect.round}`, () => this.#evaluate(effect));
           break;
         case 'publish':
-          this.#publish(effect.ended);
+          this.#confirmAndPublish(effect.ended);
           break;
         case 'finish':
           this.#components.onEvent({
@@ -183,6 +185,15 @@ export class Rounds implements AsyncDisposable {
       if (!isPrefmeshError(error, 'LOG_PROBS_NOT_FINITE')) throw error;
       this.feed({ type: 'evaluation-failed', at: now(), round, candidate });
     }
+  }
+
+  #confirmAndPublish(ended: EndedRound): void {
+    const { beforePublishing } = this.#components;
+    if (beforePublishing === undefined) return this.#publish(ended);
+    this.#work(`publish ${ended.round}`, async () => {
+      await beforePublishing(this.#stop.signal);
+      this.#publish(ended);
+    });
   }
 
   /** Signs the round's receipt, or takes the one that was signed before a crash, and moves on once it is on disk. */

@@ -1,5 +1,5 @@
 /**
- * Waiting while another aggregator runs the federation, and finding out that one's own time is over.
+ * Waiting while another aggregator runs the federation.
  *
  * The manifest's order says who runs it: whoever is first among those that can be reached. Who runs it already goes on,
  * also when an earlier one comes back, so that a federation changes hands only when it must. Nobody can know that an
@@ -8,7 +8,7 @@
  */
 import { pause } from '../node/clock.ts';
 import type { Clock } from '../node/clock.ts';
-import { isPrefmeshError, PrefmeshError } from '../protocol/errors.ts';
+import { isPrefmeshError } from '../protocol/errors.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import type { AggregatorEvent } from './events.ts';
@@ -67,27 +67,5 @@ async function copied(
     const passing = isPrefmeshError(error) && (error.exitCode === 4 || error.code === 'PEER_REFUSED');
     if (!passing) throw error;
     return false;
-  }
-}
-
-/**
- * Rejects with STALE_AGGREGATOR once another's log is longer than this one's: the federation has gone on without it,
- * and what it still publishes goes on from a round that nobody follows. Resolves when `signal` aborts.
- */
-export async function watchForSuccessor(
-  { federation, others, clock }: Pick<StandbyComponents, 'federation' | 'others' | 'clock'>,
-  signal: AbortSignal,
-): Promise<void> {
-  if (others.ids.length === 0) return;
-  try {
-    for (;;) {
-      await pause(clock, LIMITS.standbyPoll.value, signal);
-      const aggregator = await others.ahead(signal);
-      if (aggregator !== undefined) {
-        throw new PrefmeshError('STALE_AGGREGATOR', { federation: federation.hash, aggregator });
-      }
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error;
   }
 }

@@ -1065,6 +1065,13 @@ export const ERRORS = {
     explain:
       'An aggregator took over without the last receipt of the one before it, which stopped before anybody had copied it. A node that has verified a round does not go back behind it; it waits for an aggregator that has it.',
   },
+  OTHER_HISTORY: {
+    exit: 4,
+    what: 'aggregator {aggregator} goes on from another history than the {verified} rounds that this node has verified',
+    fix: 'nothing, while an aggregator of the history of this node may come back; else ask the owner of the federation',
+    explain:
+      'Two aggregators that could not reach each other both ran the federation, so there are two histories of it. A node follows the one that it has verified, passes over an aggregator of the other, and adopts nothing from it.',
+  },
   STALE_AGGREGATOR: {
     exit: 5,
     what: 'aggregator {aggregator} has gone on with federation {federation} further than this one',

@@ -322,6 +322,11 @@ export const LIMITS = {
     unit: 'ms',
     why: 'pause between two looks of an aggregator at the others: what it has not copied when one dies is lost to it',
   },
+  successorWait: {
+    value: 5_000,
+    unit: 'ms',
+    why: 'longest that an aggregator waits for a word of another: a receipt is held up by it where that one hangs',
+  },
   takeOverWait: {
     value: 30_000,
     unit: 'ms',
@@ -349,6 +354,11 @@ export const LIMITS = {
     why: 'updates of a round up to this size are summed at once (0.05 s); more goes to a thread of its own',
   },
   requestWait: { value: 15_000, unit: 'ms', why: 'a message of 64 KiB at 50 kbit/s' },
+  answerWait: {
+    value: 15_000,
+    unit: 'ms',
+    why: 'a connection and an answer that takes no work, of an aggregator whose machine is busy; one that hangs for longer is passed over',
+  },
   replyWait: {
     value: 60_000,
     unit: 'ms',

@@ -151,6 +151,11 @@ function linesOf(event: AggregatorEvent): string[] {
       return [`standing by: ${event.aggregator} runs round ${event.round}; ${event.copied} rounds copied`];
     case 'took-over':
       return [`no other aggregator runs the federation: going on with round ${event.round}`];
+    case 'other-history':
+      return [
+        `LOG_FORKED: the ${event.receipts} receipts of aggregator ${event.aggregator} are another history than the ` +
+          `${event.own} here; participants follow the one that they have verified`,
+      ];
     case 'joined':
       return [`${event.participant} joined with ${event.pairsBucket} pairs or more; ${event.members} members`];
     case 'left':

@@ -5,7 +5,7 @@
  * the key that answers, the manifest says which keys are aggregators, and every reply is signed by one of them.
  */
 import type { SealedEnvelope } from '../../protocol/envelope.ts';
-import { PrefmeshError } from '../../protocol/errors.ts';
+import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import type { Identity, ParticipantId } from '../../protocol/identity.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
@@ -15,7 +15,7 @@ import type { OpenedMessage } from '../../protocol/opening.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { ReplayWindow } from '../../protocol/replay.ts';
 import type { Clock } from '../clock.ts';
-import { within } from '../network/deadline.ts';
+import { DeadlineError, within } from '../network/deadline.ts';
 import type { FederationClient } from '../network/federation/client.ts';
 import type { Host } from '../network/host.ts';
 import { isRefusal } from '../network/refusal.ts';
@@ -59,6 +59,9 @@ export interface AggregatorLinkComponents {
   readonly onFound: (aggregator: ParticipantId, through: 'address' | 'dht') => void;
 }
 
+/** What one of several aggregators is passed over for. */
+const OUT_OF_REACH: readonly string[] = ['PEER_UNREACHABLE', 'PEER_SILENT', 'STREAM_CUT'];
+
 export class AggregatorLink {
   readonly #components: AggregatorLinkComponents;
   readonly #headers: MessageHeaders;
@@ -67,7 +70,7 @@ export class AggregatorLink {
   #current: ParticipantId | undefined;
   /** The one whose finding was told. */
   #told: ParticipantId | undefined;
-  /** Aggregators that stand by, or are behind: passed over until all have been tried. */
+  /** Aggregators that stand by, are behind or silent, or have another history: passed over until all have been tried. */
   readonly #passed = new Set<ParticipantId>();
 
   constructor(components: AggregatorLinkComponents) {
@@ -81,7 +84,7 @@ export class AggregatorLink {
     return this.#current;
   }
 
-  /** Goes on to the next aggregator of the manifest: this one stands by, or does not know the last rounds. */
+  /** Goes on to the next aggregator of the manifest: this one stands by, say, or does not know the last rounds. */
   passOver(aggregator: ParticipantId): void {
     this.#passed.add(aggregator);
     if (this.#current === aggregator) this.#current = undefined;
@@ -105,7 +108,7 @@ export class AggregatorLink {
       const targets = [...(known ? [id] : []), ...addresses.map((address) => withPeer(address, id))];
       for (const target of targets) {
         try {
-          await host.connect(target, signal ? { signal } : {});
+          await this.#connect(target, signal);
         } catch (error) {
           if (signal?.aborted) throw error;
           continue; // the next address, and at last the DHT
@@ -202,18 +205,42 @@ export class AggregatorLink {
     body: RequestBody<Type>,
     { signal, beforeSending }: AskOptions,
   ): Promise<{ bytes: Uint8Array; hash: Sha256 }> {
-    const { identity, client } = this.#components;
+    const { identity } = this.#components;
     const aggregator = await this.locate(signal);
     const payload = { ...this.#headers.next(round), recipient: aggregator, ...body } as unknown as Payload<Type>;
     const sealed = sealMessage(identity, type as MessageType, payload);
     beforeSending?.(sealed);
     const { bytes, hash } = sealed;
     try {
-      return { bytes: await client.request(aggregator, bytes, signal ? { signal } : {}), hash };
+      return { bytes: await this.#request(aggregator, bytes, type, signal), hash };
     } catch (error) {
-      if (isRefusal(error, 'AGGREGATOR_STANDS_BY')) this.passOver(aggregator);
+      const away = isPrefmeshError(error) && OUT_OF_REACH.includes(error.code) && this.#aggregators.size > 1;
+      if (away || isRefusal(error, 'AGGREGATOR_STANDS_BY')) this.passOver(aggregator);
       throw error;
     }
+  }
+
+  /** Where another can be asked, one that hangs is not waited for as long as for the only one there is. */
+  async #request(id: ParticipantId, bytes: Uint8Array, type: Request, outer?: AbortSignal): Promise<Uint8Array> {
+    const { client, clock } = this.#components;
+    // An update is pulled and checked before it is answered.
+    if (this.#aggregators.size === 1 || type === 'update')
+      return client.request(id, bytes, outer ? { signal: outer } : {});
+    const wait = LIMITS.answerWait.value;
+    try {
+      return await within(wait, outer, (signal) => client.request(id, bytes, { signal }), clock);
+    } catch (error) {
+      throw error instanceof DeadlineError
+        ? new PrefmeshError('PEER_SILENT', { peer: id, wait, request: type })
+        : error;
+    }
+  }
+
+  /** A machine that hangs still takes connections, and says nothing on them. */
+  async #connect(target: string, outer?: AbortSignal): Promise<void> {
+    const { host, clock } = this.#components;
+    if (this.#aggregators.size === 1) await host.connect(target, outer ? { signal: outer } : {});
+    else await within(LIMITS.answerWait.value, outer, (signal) => host.connect(target, { signal }), clock);
   }
 
   #found({ id, through }: Located): ParticipantId {

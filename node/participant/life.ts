@@ -10,6 +10,7 @@ import { PrefmeshError, isPrefmeshError } from '../../protocol/errors.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import { pairsBucket } from '../../protocol/messages.ts';
 import type { Payload } from '../../protocol/messages.ts';
+import type { ParticipantId } from '../../protocol/identity.ts';
 import { roundNumber } from '../../protocol/names.ts';
 import type { RoundNumber, Sha256 } from '../../protocol/names.ts';
 import { tableHash } from '../../protocol/tensorBlob.ts';
@@ -126,11 +127,11 @@ export class Life {
 
   /** One look at the federation, and what follows from it. */
   async #turn(): Promise<'on' | 'over'> {
-    const { federation, store, link, chain, clock } = this.#components;
+    const { federation, store, link, clock } = this.#components;
     this.#paused = false;
     if (!this.#member) await this.#becomeMember();
     const terms = await this.#ask();
-    await chain.followTo(terms.phase === 'finished' ? terms.round : previous(terms.round), this.#signal);
+    await this.#follow(terms);
     this.#checkTerms(terms);
     store.setStanding(federation, {
       round: terms.round,
@@ -151,13 +152,46 @@ export class Life {
     return payload;
   }
 
-  /** Throws TERMS_REFUSED unless the round goes on from what was verified here, in the way that the manifest says. */
+  /** Verifies and adopts what was published. Throws OTHER_HISTORY; what `followTo` throws. */
+  async #follow({ round, phase }: RoundTerms): Promise<void> {
+    const { chain } = this.#components;
+    try {
+      await chain.followTo(phase === 'finished' ? round : previous(round), this.#signal);
+    } catch (error) {
+      if (!this.#oneOfSeveral || !isPrefmeshError(error, 'BROKEN_CHAIN')) throw error;
+      throw new PrefmeshError(
+        'OTHER_HISTORY',
+        { aggregator: this.#passOver(), verified: chain.round },
+        { cause: error },
+      );
+    }
+  }
+
+  get #oneOfSeveral(): boolean {
+    return this.#components.membership.federation.content.aggregators.length > 1;
+  }
+
+  /** Turns to the next aggregator; returns the one that was asked last. */
+  #passOver(): ParticipantId {
+    const { link } = this.#components;
+    const aggregator = link.current!;
+    link.passOver(aggregator);
+    return aggregator;
+  }
+
+  /**
+   * Throws TERMS_REFUSED unless the round goes on from what was verified here, in the way that the manifest says. One
+   * of several aggregators that is behind, or goes on from another history, is passed over: AGGREGATOR_BEHIND,
+   * OTHER_HISTORY.
+   */
   #checkTerms({ round, phase, parent, receipt, factor }: RoundTerms): void {
-    const { chain, membership, link } = this.#components;
-    if (round <= chain.round && phase !== 'finished' && membership.federation.content.aggregators.length > 1) {
-      const aggregator = link.current!;
-      link.passOver(aggregator);
-      throw new PrefmeshError('AGGREGATOR_BEHIND', { aggregator, round, verified: chain.round });
+    const { chain, membership } = this.#components;
+    const verified = chain.round;
+    if (this.#oneOfSeveral && (round < verified || (round === verified && phase !== 'finished'))) {
+      throw new PrefmeshError('AGGREGATOR_BEHIND', { aggregator: this.#passOver(), round, verified });
+    }
+    if (this.#oneOfSeveral && receipt !== chain.receipt) {
+      throw new PrefmeshError('OTHER_HISTORY', { aggregator: this.#passOver(), verified });
     }
     const demand = (holds: boolean, problem: string) => {
       if (!holds) throw new PrefmeshError('TERMS_REFUSED', { problem });
