@@ -2,10 +2,10 @@
  * The invites that a data folder's key has signed and that have not expired: what bounds how many more it may sign.
  * Which of them were used, only an aggregator knows.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { naming, storageError, writeFileAtomic } from '../node/storage/atomicFile.ts';
+import { makeFolder, naming, storageError, writeFileAtomic } from '../node/storage/atomicFile.ts';
 import { PrefmeshError } from '../protocol/errors.ts';
 import { nonceSchema, timestampSchema } from '../protocol/messages.ts';
 import type { Sha256 } from '../protocol/names.ts';
@@ -22,7 +22,7 @@ export async function pendingInvites(home: string, federation: Sha256, now: numb
 export async function recordInvite(home: string, federation: Sha256, invite: IssuedInvite): Promise<void> {
   const file = fileOf(home, federation);
   const pending = await pendingInvites(home, federation, Date.now());
-  await naming(file, () => mkdir(join(home, 'invites'), { recursive: true, mode: 0o700 }));
+  await naming(file, () => makeFolder(join(home, 'invites'), 0o700));
   await writeFileAtomic(file, JSON.stringify([...pending, invite]));
 }
 

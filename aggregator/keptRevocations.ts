@@ -1,9 +1,8 @@
 /** The newest list of revocations that an owner's data folder has signed or taken over: what the next one goes on from. */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRevocationsFile } from '../node/participant/federationFile.ts';
-import { naming, writeFileAtomic } from '../node/storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../node/storage/atomicFile.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import { openRevocations } from '../protocol/revocations.ts';
 import type { OpenedRevocations } from '../protocol/revocations.ts';
@@ -22,6 +21,6 @@ export async function keptRevocations(home: string, federation: OpenedManifest):
 /** Keeps a list for the next one to go on from. Throws DISK_FULL, STORAGE_FAILED. */
 export async function keepRevocations(home: string, federation: OpenedManifest, bytes: Uint8Array): Promise<void> {
   const file = revocationsFile(home, federation);
-  await naming(file, () => mkdir(join(home, 'revocations'), { recursive: true, mode: 0o700 }));
+  await naming(file, () => makeFolder(join(home, 'revocations'), 0o700));
   await writeFileAtomic(file, bytes, { mode: 0o644 });
 }

@@ -263,7 +263,7 @@ export const ERRORS = {
   STORAGE_FAILED: {
     exit: 1,
     what: 'cannot read or write {file}: {problem}',
-    fix: 'check the permissions and the health of the disk that holds the data folder',
+    fix: 'check that the path may be written to, and the health of the disk that it is on',
     explain: 'The operating system refused a file operation for a reason other than lack of space.',
   },
   KEY_CORRUPT: {

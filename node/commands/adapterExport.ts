@@ -1,7 +1,7 @@
 /**
  * `prefmesh adapter export`: an adapter in the form that another program loads.
  */
-import { copyFile, mkdir, realpath, stat } from 'node:fs/promises';
+import { copyFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { PrefmeshError } from '../../protocol/errors.ts';
@@ -11,7 +11,7 @@ import { writeMlxAdapter } from '../export/mlxAdapter.ts';
 import { modelfile } from '../export/ollama.ts';
 import { fileSize } from '../model/jsonFile.ts';
 import { DTYPE_NAMES, dtypeOf, type DtypeName } from '../model/tensorBytes.ts';
-import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../storage/atomicFile.ts';
 import type { Adapter } from '../training/adapter.ts';
 import { writePeftAdapter } from '../training/peft.ts';
 import { showFacts } from './facts.ts';
@@ -72,7 +72,7 @@ async function exportAdapter(folder: string, options: ExportOptions): Promise<vo
       await keepModelCard(folder, out);
       break;
     case 'gguf':
-      await naming(out, () => mkdir(dirname(resolve(out)), { recursive: true }));
+      await naming(out, () => makeFolder(dirname(resolve(out))));
       await writeGgufAdapter(out, adapter, config, { dtype, baseModel, signal: commandSignal() });
       break;
     case 'mlx':

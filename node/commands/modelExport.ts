@@ -1,13 +1,12 @@
 /**
  * `prefmesh model export`: a model as one GGUF file, for llama.cpp and what is built on it.
  */
-import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { planGgufModel } from '../export/ggufModel.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { DTYPE_NAMES, dtypeOf, type DtypeName } from '../model/tensorBytes.ts';
-import { naming } from '../storage/atomicFile.ts';
+import { makeFolder, naming } from '../storage/atomicFile.ts';
 import { addBasePrecision, atPrecision, type BasePrecisionOptions } from './basePrecision.ts';
 import { showFacts } from './facts.ts';
 import { openModel } from './modelInput.ts';
@@ -40,7 +39,7 @@ async function exportModel(name: string, options: ExportOptions): Promise<void> 
   const { checkpoint, tokenizer } = await atPrecision(await openModel(name, options.home), options, output);
   const dtype = options.dtype ?? storedDtype(checkpoint);
   const plan = await planGgufModel(checkpoint, tokenizer, dtypeOf(dtype));
-  await naming(out, () => mkdir(dirname(resolve(out)), { recursive: true }));
+  await naming(out, () => makeFolder(dirname(resolve(out))));
   const progress = output.progress({ label: 'writing', total: plan.tensors.length, unit: 'tensors' });
   await plan.write(out, { signal: commandSignal(), onWritten: (count) => progress.update(count) });
   progress.end();

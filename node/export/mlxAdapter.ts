@@ -4,12 +4,11 @@
  * MLX keeps both factors transposed, computes `y = W x + scale · (x a) b`, and takes the scale as it stands.
  * Source: mlx-lm (`tuner/lora.py`, `tuner/utils.py`).
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelConfig } from '../model/config.ts';
 import { projectionPath } from '../model/projections.ts';
 import { writeSafetensors, type TensorDtype } from '../model/safetensors.ts';
-import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../storage/atomicFile.ts';
 import { withAlpha, type Adapter } from '../training/adapter.ts';
 
 export interface MlxAdapterOptions {
@@ -40,7 +39,7 @@ export async function writeMlxAdapter(
     num_layers: config.layers,
   };
   const metadata = { format: 'mlx', ...(baseHash === null ? {} : { base_sha256: baseHash }) };
-  await naming(folder, () => mkdir(folder, { recursive: true }));
+  await naming(folder, () => makeFolder(folder));
   await writeFileAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o644 });
   await writeSafetensors(join(folder, 'adapters.safetensors'), tensors, metadata, dtype);
 }

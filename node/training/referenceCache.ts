@@ -9,9 +9,9 @@
  * written at the same time. It holds no text and no token ids.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { naming, writeFileAtomic } from '../storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../storage/atomicFile.ts';
 import type { LogProbs } from './metrics.ts';
 import type { Policy, TokenizedPair } from './policy.ts';
 
@@ -118,7 +118,7 @@ async function readRows(file: string): Promise<Map<string, Row>> {
 
 async function writeRows(file: string, folder: string, rows: ReadonlyMap<string, Row>): Promise<void> {
   const body = [...rows].map(([key, [chosen, rejected]]) => `${JSON.stringify([key, chosen, rejected])}\n`).join('');
-  await naming(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }));
+  await naming(folder, () => makeFolder(folder, 0o700));
   await writeFileAtomic(file, `${checksum(body)}\n${body}`);
 }
 

@@ -14,7 +14,7 @@ import { exactMean } from './exactMean.ts';
 import { alternatingFactor, one, type AggregationRule } from './rule.ts';
 
 export const alternating: AggregationRule = {
-  label: 'alternating factors: the exact mean of the products',
+  label: 'the factors by turns: the exact mean of the products',
   factorOf: alternatingFactor,
   parameters: [],
   fewest: one,

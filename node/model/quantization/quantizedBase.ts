@@ -6,11 +6,11 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isPrefmeshError } from '../../../protocol/errors.ts';
-import { naming, writeFileAtomic } from '../../storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../../storage/atomicFile.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { readJsonFile } from '../jsonFile.ts';
 import { QUANTIZATION_VERSION, readQuantizedFile, writeQuantizedFile, type QuantizeOptions } from './quantizedFile.ts';
@@ -53,7 +53,7 @@ export async function quantizeCheckpoint(
   const known = await keptFile(file, checkpoint, onDamaged);
   if (known !== null) return { ...checkpoint, quantized: { scheme, file, ...known } };
 
-  await naming(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }));
+  await naming(folder, () => makeFolder(folder, 0o700));
   const hash = await writeQuantizedFile(file, checkpoint, scheme, options);
   const { bytes, modified } = (await stampOf(file))!;
   await writeRecord(file, { sha256: hash, bytes, modified });

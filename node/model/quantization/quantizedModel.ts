@@ -1,9 +1,9 @@
 /**
  * A quantised base as a model folder of its own: config, tokenizer and one file of weights, packed and plain.
  */
-import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { naming, writeFileAtomic } from '../../storage/atomicFile.ts';
+import { makeFolder, naming, writeFileAtomic } from '../../storage/atomicFile.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { fileSize } from '../jsonFile.ts';
 import {
@@ -37,7 +37,7 @@ export async function writeQuantizedModel(
   { folder: original, config, tensors, quantized }: Checkpoint & { readonly quantized: QuantizedWeights },
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  await naming(folder, () => mkdir(folder, { recursive: true }));
+  await naming(folder, () => makeFolder(folder));
   for (const name of COPIED) {
     if ((await fileSize(join(original, name))) === undefined) continue;
     await naming(join(folder, name), () => copyFile(join(original, name), join(folder, name)));
