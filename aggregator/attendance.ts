@@ -2,8 +2,8 @@
  * Who holds the last adapter when all rounds are done.
  *
  * An aggregator that left at once would take the last receipt and its blobs with it. Members say, with every question
- * where the federation stands, which round they have verified; when all who took part lately have the last one, or
- * have let the time for it pass, the aggregator may go.
+ * where the federation stands, which round they have verified. The aggregator may go when all who took part in the last
+ * round, or asked about it as one behind a slow link does, have that one, or have let the time for it pass.
  */
 import type { ParticipantId } from '../protocol/identity.ts';
 import { LIMITS } from '../protocol/limits.ts';
@@ -14,6 +14,9 @@ export class Attendance implements Disposable {
   readonly complete: Promise<void>;
   readonly #rounds: Rounds;
   readonly #known = new Map<ParticipantId, number>();
+  /** Who has asked since round `#round` opened. */
+  readonly #asking = new Set<string>();
+  #round = 0;
   readonly #everyone = Promise.withResolvers<void>();
   #grace: NodeJS.Timeout | undefined;
 
@@ -25,6 +28,10 @@ export class Attendance implements Disposable {
 
   /** Notes the last round that a participant has verified. */
   note(participant: ParticipantId, round: number): void {
+    const { state } = this.#rounds;
+    if (state.round !== this.#round) this.#asking.clear();
+    this.#round = state.round;
+    this.#asking.add(participant);
     this.#known.set(participant, round);
     this.#check();
   }
@@ -43,7 +50,7 @@ export class Attendance implements Disposable {
   #check(): void {
     const { state } = this.#rounds;
     if (state.phase !== 'finished') return;
-    const lively = Object.entries(state.members).filter(([, { missed }]) => missed === 0);
+    const lively = Object.entries(state.members).filter(([id, { missed }]) => missed === 0 || this.#asking.has(id));
     if (lively.every(([id]) => this.#known.get(id as ParticipantId) === state.round)) this.#everyone.resolve();
   }
 }

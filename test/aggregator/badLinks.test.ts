@@ -20,15 +20,19 @@ interface Parted extends AsyncDisposable {
   readonly participants: ReadonlyMap<string, Program<ParticipantEvent>>;
 }
 
-async function start(options: FixtureOptions, far: readonly string[], piece?: number): Promise<Parted> {
+async function start(
+  options: FixtureOptions,
+  far: readonly string[],
+  { piece, words: more = [] }: { readonly piece?: number; readonly words?: readonly string[] } = {},
+): Promise<Parted> {
   await using stack = new AsyncDisposableStack();
   const fixture = stack.use(await FederationFixture.make(options));
   const port = await freePort();
   const proxy = stack.use(await startProxy(port, piece === undefined ? {} : { piece }));
   const listen = `/ip4/127.0.0.1/tcp/${port}`;
   // It tells everybody the proxy's address, or those behind it would learn the other one.
-  const words = fixture.aggregatorArguments('--listen', listen, '--announce', proxy.address);
-  const aggregator = new Program<AggregatorEvent>(words); // stays for whoever comes late
+  const words = fixture.aggregatorArguments('--listen', listen, '--announce', proxy.address, ...more);
+  const aggregator = new Program<AggregatorEvent>(words);
   const { id } = await aggregator.until('listening');
   const participants = new Map<string, Program<ParticipantEvent>>();
   for (const name of fixture.names) {
@@ -60,7 +64,10 @@ describe('a federation over bad links', function () {
 
   it('closes a round at its deadline without the one whose link is too slow, and who then catches up', async () => {
     const deadlines = { join: 120_000, round: 15_000 };
-    await using federation = await start({ participants: 3, rounds: 1, terms: { deadlines } }, ['cleo'], 64);
+    await using federation = await start({ participants: 3, rounds: 1, terms: { deadlines } }, ['cleo'], {
+      piece: 64,
+      words: ['--exit-when-finished'], // but not before cleo has what she missed
+    });
     const { aggregator, proxy, participants } = federation;
     const cleo = participants.get('cleo')!;
     await cleo.until('training');
