@@ -42,7 +42,9 @@ export function sessionOptions({
   return {
     executionProviders: [PROVIDERS[device]],
     intraOpNumThreads: threads,
-    graphOptimizationLevel: 'all',
+    // What is lowered for the processor is fused already: with all optimisers a step of training is a fiftieth slower
+    // and its session takes twice as long to make (docs/reference/benchmarks.md).
+    graphOptimizationLevel: device === 'cpu' && small ? 'disabled' : 'all',
     // The memory pattern nearly doubles the arena and makes the second run slow; DirectML forbids it.
     enableMemPattern: false,
     // An arena would hold each compiled graph's peak for good; plain allocation is as fast here and gives it back.
