@@ -38,7 +38,7 @@ import { initialAdapterBlob } from './createFederation.ts';
 import type { AggregatorEvent } from './events.ts';
 import { Ledger, ledgerFile } from './ledger.ts';
 import { evidenceOf, FederationLog } from './log.ts';
-import { mending } from './mending.ts';
+import { isOnRecord, mending } from './mending.ts';
 import { OtherAggregators } from './otherAggregators.ts';
 import { standBy } from './standby.ts';
 import { Succession } from './succession.ts';
@@ -140,15 +140,16 @@ export class Aggregator implements AsyncDisposable {
     const serving: { rounds?: Rounds; requests?: Requests } = {};
     const isAggregator = (peer: ParticipantId) => manifest.aggregators.some((each) => each.id === peer);
     const revoking = new Revoking({ federation, ledger, rounds: () => serving.rounds, now: Date.now, onEvent });
-    if (options.revocations !== undefined) revoking.take(await readRevocationsFile(options.revocations, federation));
+    if (options.revocations !== undefined) {
+      revoking.take((await readRevocationsFile(options.revocations, federation)).bytes);
+    }
     const mended = <Made>(work: () => Promise<Made>, stop?: AbortSignal) => mending(work, { ledger, client }, stop);
     const mayRead = async (hash: Sha256, peer: ParticipantId): Promise<boolean> => {
       checkNotRevoked(peer, revoking.newest);
       const { state } = serving.rounds ?? {};
       if (state?.members[peer] === undefined && !isAggregator(peer)) return false;
       // One that was set aside as damaged comes back from those who have it; the server says if it does not.
-      const onRecord = hash === state?.parent || ledger.senderOf(hash) !== undefined;
-      const lost = onRecord && !(await blobs.has(hash));
+      const lost = isOnRecord(hash, state, ledger) && !(await blobs.has(hash));
       if (lost) await mended(() => blobs.verify(hash)).catch(() => undefined);
       return true;
     };

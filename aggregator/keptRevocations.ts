@@ -1,10 +1,9 @@
-/** The newest list of revocations that an owner's data folder has signed or taken over: what the next one goes on from. */
+/** The newest list of revocations that an owner's data folder has signed or taken over: the next goes on from it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRevocationsFile } from '../node/participant/federationFile.ts';
 import { makeFolder, naming, writeFileAtomic } from '../node/storage/atomicFile.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
-import { openRevocations } from '../protocol/revocations.ts';
 import type { OpenedRevocations } from '../protocol/revocations.ts';
 
 export function revocationsFile(home: string, { hash }: OpenedManifest): string {
@@ -15,7 +14,7 @@ export function revocationsFile(home: string, { hash }: OpenedManifest): string 
 export async function keptRevocations(home: string, federation: OpenedManifest): Promise<OpenedRevocations | null> {
   const file = revocationsFile(home, federation);
   if (!existsSync(file)) return null;
-  return openRevocations(await readRevocationsFile(file, federation), federation);
+  return readRevocationsFile(file, federation);
 }
 
 /** Keeps a list for the next one to go on from. Throws DISK_FULL, STORAGE_FAILED. */

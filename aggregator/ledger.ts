@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Database } from '../node/storage/database.ts';
 import type { Migration, Sql } from '../node/storage/database.ts';
+import { REVOCATION_TABLE, storedRevocations, storeRevocations } from '../node/storage/revocationTable.ts';
 import type { DataPaths } from '../node/storage/dataFolder.ts';
 import { PrefmeshError } from '../protocol/errors.ts';
 import type { ErrorCode } from '../protocol/errors.ts';
@@ -62,12 +63,7 @@ export const LEDGER_MIGRATIONS: readonly Migration[] = [
   {
     version: 3,
     name: 'revocations',
-    sql: `
-      CREATE TABLE revocations (
-        federation TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL, envelope BLOB NOT NULL,
-        PRIMARY KEY (federation, version)
-      ) STRICT;
-    `,
+    sql: REVOCATION_TABLE,
   },
 ];
 
@@ -100,6 +96,11 @@ export interface UsedInvite {
   readonly serial: string;
   readonly participant: ParticipantId;
   readonly inviter: ParticipantId;
+}
+
+/** Whose guest each member is, for ever: who signed the first invite that it used. */
+export function invitersOf(oldestFirst: readonly UsedInvite[]): Map<ParticipantId, ParticipantId> {
+  return new Map(oldestFirst.toReversed().map(({ participant, inviter }) => [participant, inviter]));
 }
 
 /** The ledger of one federation. */
@@ -166,7 +167,7 @@ export class Ledger implements Disposable {
       this.#database.run('UPDATE federation SET state = ? WHERE id = ?', stateText(state), this.#federation);
       if (update) this.#writeUpdate(update);
       if (invite) this.#writeInvite(invite);
-      if (revocations) this.#writeRevocations(revocations);
+      if (revocations) storeRevocations(this.#database, this.#federation, revocations);
       const window = sender && this.#replay.windowOf(sender);
       if (window === undefined) return;
       this.#database.run(
@@ -222,16 +223,12 @@ export class Ledger implements Disposable {
 
   /** Keeps a list that a copied receipt names; it is not the newest for that. */
   storeRevocations(list: OpenedRevocations): void {
-    this.#writeRevocations(list);
+    storeRevocations(this.#database, this.#federation, list);
   }
 
   /** A list of revocations by its hash, or the newest; its envelope. */
   revocations(hash?: Sha256): Uint8Array | undefined {
-    const rows = this.#database.all<{ hash: Sha256; envelope: Uint8Array }>(
-      'SELECT hash, envelope FROM revocations WHERE federation = ? ORDER BY version DESC',
-      this.#federation,
-    );
-    return rows.find((row) => hash === undefined || row.hash === hash)?.envelope;
+    return storedRevocations(this.#database, this.#federation, hash);
   }
 
   /** Stores a round's receipt; one that is there already stays. */
@@ -336,16 +333,6 @@ export class Ledger implements Disposable {
       serial,
       participant,
       inviter,
-    );
-  }
-
-  #writeRevocations({ content: { version }, hash, bytes }: OpenedRevocations): void {
-    this.#database.run(
-      'INSERT OR IGNORE INTO revocations (federation, version, hash, envelope) VALUES (?, ?, ?, ?)',
-      this.#federation,
-      version,
-      hash,
-      bytes,
     );
   }
 

@@ -11,6 +11,7 @@ import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import { consistencyOfLeaves, leafHash, rootOfLeaves } from '../protocol/merkle.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import { openReceipt } from '../protocol/receipt.ts';
+import { unrevokedWitnesses } from '../protocol/revocations.ts';
 import type { LogAnswer } from '../node/network/federation/server.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -73,8 +74,7 @@ export class FederationLog {
   }
 
   get #witnesses(): ParticipantId[] {
-    const revoked = this.#revoked();
-    return this.#federation.content.witnesses.participants.filter((id) => !revoked.includes(id));
+    return unrevokedWitnesses(this.#federation, this.#revoked());
   }
 
   /** The checkpoint of just the first `size` receipts, with the cosignatures that came for it. */

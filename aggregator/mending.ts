@@ -8,6 +8,7 @@ import type { ParticipantId } from '../protocol/identity.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Sha256 } from '../protocol/names.ts';
 import { openReceipt } from '../protocol/receipt.ts';
+import type { FederationState } from '../protocol/roundState.ts';
 import type { Ledger } from './ledger.ts';
 import { LostUpdate } from './rounds.ts';
 
@@ -38,6 +39,18 @@ export async function mending<Made>(
       });
     }
   }
+}
+
+/**
+ * Whether somebody ought to have a blob: it is the adapter of this state's round, or a member has sent it. What is on no
+ * record is not asked of others on a word alone.
+ */
+export function isOnRecord(
+  blob: Sha256,
+  state: Pick<FederationState, 'parent'> | undefined,
+  ledger: Pick<Ledger, 'senderOf'>,
+): boolean {
+  return blob === state?.parent || ledger.senderOf(blob) !== undefined;
 }
 
 function damagedBlob(error: unknown): Sha256 | undefined {

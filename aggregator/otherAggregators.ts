@@ -26,6 +26,7 @@ import { isRefusal } from '../node/network/refusal.ts';
 import type { MessageHeaders } from '../node/participant/messageHeaders.ts';
 import { verifyRound } from '../node/participant/roundVerification.ts';
 import type { BlobStore } from '../node/storage/blobs.ts';
+import { dialAggregator } from './dialAggregator.ts';
 import type { Ledger } from './ledger.ts';
 import type { Revoking } from './revoking.ts';
 
@@ -143,18 +144,7 @@ export class OtherAggregators {
   async #connect(id: ParticipantId, signal: AbortSignal): Promise<void> {
     const { host, federation } = this.#components;
     const { addresses } = federation.content.aggregators.find((each) => each.id === id)!;
-    const targets = [...addresses.map((address) => `${address.replace(/\/p2p\/.*$/, '')}/p2p/${id}`), id];
-    let problem: unknown;
-    for (const target of targets) {
-      try {
-        await host.connect(target, { signal });
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        problem = error;
-      }
-    }
-    throw problem;
+    await dialAggregator(host, id, addresses, signal);
   }
 
   /** One that cannot be asked says nothing; one whose connection broke, as after a sleep, is asked once more. */

@@ -19,6 +19,7 @@ import { roundTermsOf } from '../protocol/roundState.ts';
 import type { FederationState, UpdateOffer } from '../protocol/roundState.ts';
 import type { AggregatorEvent } from './events.ts';
 import { checkNotRevoked } from '../protocol/revocations.ts';
+import { invitersOf } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import type { Revoking } from './revoking.ts';
 import type { Rounds } from './rounds.ts';
@@ -111,12 +112,7 @@ export class Requests {
     const { federation, ledger, rounds, revoking, now } = this.#components;
     const { sender, payload, hash } = message;
     try {
-      const inviters = new Map(
-        ledger
-          .usedInvites()
-          .toReversed()
-          .map((each) => [each.participant, each.inviter]),
-      );
+      const inviters = invitersOf(ledger.usedInvites());
       const context = {
         federation,
         now: now(),

@@ -50,8 +50,7 @@ export class Succession {
    *   history
    */
   async confirm(signal: AbortSignal): Promise<void> {
-    const { others, clock } = this.#components;
-    if (others.ids.length === 0) return;
+    const { clock } = this.#components;
     for (;;) {
       const started = clock.now();
       await this.#look(signal);

@@ -233,7 +233,7 @@ async function openMembersPairs({ pairs, federation }: Membership, checkpoint: C
 
 /** Takes the owner's list from a file. Throws REVOCATIONS_STALE for one that is older than what is known here. */
 async function rememberRevocations(file: string, federation: OpenedManifest, store: ParticipantStore): Promise<void> {
-  const list = openRevocations(await readRevocationsFile(file, federation), federation);
+  const list = await readRevocationsFile(file, federation);
   const known = store.revocations(federation.hash);
   checkLater(known && openRevocations(known, federation), list);
   store.recordRevocations(federation.hash, list);

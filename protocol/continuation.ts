@@ -2,8 +2,8 @@
  * Going on from another aggregator's log: the state that a federation is in after a receipt, for who has not run the
  * round itself.
  *
- * Members are those of the receipt's cohort whom nobody has revoked, so that nobody has to join again; who joined and was never asked joins
- * again. The round after the receipt is open, whatever the other aggregator had taken for it: an update that is in no
+ * Members are those of the receipt's cohort whom nobody has revoked, so that nobody has to join again; who joined and
+ * was never asked joins again. The round after the receipt is open, whatever the other aggregator had taken for it: an update that is in no
  * receipt is offered again by its sender.
  */
 import type { ParticipantId } from './identity.ts';

@@ -44,7 +44,7 @@ export const evaluationFiguresSchema = z
 export type SetFigures = z.infer<typeof setFiguresSchema>;
 export type EvaluationFigures = z.infer<typeof evaluationFiguresSchema>;
 
-/** Preference accuracy (ties count half) on the root set that the round loses, in percentage points; negative when it gains. */
+/** Preference accuracy on the root set that the round loses, in percentage points, a tie half; negative when it gains. */
 export function rootLossPoints({ root, rootParent }: EvaluationFigures): number {
   const halfPairsLost = 2 * rootParent.correct + rootParent.ties - 2 * root.correct - root.ties;
   return (50 * halfPairsLost) / root.pairs;

@@ -74,6 +74,14 @@ export function checkNotRevoked(participant: ParticipantId, revocations: OpenedR
   throw new PrefmeshError('KEY_REVOKED', { participant });
 }
 
+/** The witnesses of the manifest whose cosignatures still count. */
+export function unrevokedWitnesses(
+  { content: { witnesses } }: OpenedManifest,
+  revoked: readonly string[],
+): ParticipantId[] {
+  return witnesses.participants.filter((id) => !revoked.includes(id));
+}
+
 export interface RevocationContext {
   readonly federation: OpenedManifest;
   readonly previous: OpenedReceipt | null;
@@ -85,8 +93,8 @@ export interface RevocationContext {
 
 /**
  * Whether a receipt's round was closed under the right list: not an older one than the round before, none of whose
- * keys is asked for an update; of its own keys none counts, and no other is refused as one of them; and not an older one than the verifier's own, once the
- * aggregator has had the time to get that.
+ * keys is asked for an update; of its own keys none counts, and no other is refused as one of them; and not an older
+ * one than the verifier's own, once the aggregator has had the time to get that.
  *
  * @throws REVOCATIONS_MISSING, REVOCATIONS_STALE, REVOKED_COUNTED, REVOCATIONS_IGNORED; RECEIPT_TERMS where an update
  *   is refused as a revoked key's that is none; and what `openRevocations` throws

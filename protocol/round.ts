@@ -16,7 +16,8 @@
  * twice, late, or in the wrong phase changes nothing.
  *
  * What always holds: the round's number never falls; a participant has at most one accepted update a round, and
- * none after the deadline or after its key was revoked; a round ends in exactly one receipt; the parent changes only by publishing.
+ * none after the deadline or after its key was revoked; a round ends in exactly one receipt; the parent changes only
+ * by publishing.
  */
 import { checkOffer } from './aggregation/admission.ts';
 import { PrefmeshError } from './errors.ts';

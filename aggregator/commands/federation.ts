@@ -1,5 +1,6 @@
 /**
- * `prefmesh federation create|show|invite|revoke`: the signed terms that a federation goes by, and the way into it and out of it.
+ * `prefmesh federation create|show|invite|revoke`: the signed terms that a federation goes by, and the way into it and
+ * out of it.
  */
 import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';

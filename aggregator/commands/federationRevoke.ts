@@ -19,9 +19,9 @@ import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { guestsOf } from '../../protocol/membership.ts';
 import { checkLater, openRevocations, signRevocations } from '../../protocol/revocations.ts';
 import type { OpenedRevocations, Revocations } from '../../protocol/revocations.ts';
-import { AggregatorsReach } from '../handIn.ts';
+import { AggregatorsReach } from '../aggregatorsReach.ts';
 import { keepRevocations, keptRevocations, revocationsFile } from '../keptRevocations.ts';
-import { Ledger, ledgerFile } from '../ledger.ts';
+import { invitersOf, Ledger, ledgerFile } from '../ledger.ts';
 import type { UsedInvite } from '../ledger.ts';
 import { ownKey } from './ownKey.ts';
 
@@ -147,7 +147,7 @@ async function pruned(
   home: string,
 ): Promise<ParticipantId[]> {
   const used = [...ownLedger(home, federation), ...(await reach.guests())];
-  const inviterOf = new Map(used.toReversed().map(({ participant, inviter }) => [participant, inviter]));
+  const inviterOf = invitersOf(used);
   return guestsOf(inviters, [...inviterOf.keys()], (guest) => inviterOf.get(guest));
 }
 

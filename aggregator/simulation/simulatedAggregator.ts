@@ -22,7 +22,7 @@ import type { Blobs } from '../../node/storage/blobs.ts';
 import type { AggregatorEvent } from '../events.ts';
 import { Ledger, LEDGER_MIGRATIONS } from '../ledger.ts';
 import { evidenceOf, FederationLog } from '../log.ts';
-import { mending } from '../mending.ts';
+import { isOnRecord, mending } from '../mending.ts';
 import { Requests } from '../requests.ts';
 import type { AggregatedBlobs } from '../aggregation.ts';
 import { LostUpdate, Rounds, type AggregateEffect } from '../rounds.ts';
@@ -173,11 +173,7 @@ export class SimulatedAggregator {
       evidence: (round) => evidenceOf(ledger, round),
       log: (size) => log.from(size),
       cosign: (checkpoint) => log.cosign(checkpoint),
-      // What is on no record is not asked of others on a member's word.
-      blob: (hash) => {
-        const onRecord = hash === rounds.state.parent || ledger.senderOf(hash) !== undefined;
-        return onRecord ? readMended(hash) : blobs.read(hash);
-      },
+      blob: (hash) => (isOnRecord(hash, rounds.state, ledger) ? readMended(hash) : blobs.read(hash)),
     });
     rounds.start();
     await rounds.finished;

@@ -99,7 +99,7 @@ function worldOf(options: SimulationOptions, history: History, faults: unknown[]
   return {
     seed,
     schedule,
-    network: new SimulatedNetwork(schedule, new RandomStream('simulation', seed, 'network'), { ...options }, fast),
+    network: new SimulatedNetwork(schedule, new RandomStream('simulation', seed, 'network'), options, fast),
     learning: new Learning(seed),
     federation,
     verification: new SharedVerification(federation),

@@ -19,7 +19,8 @@ import type { RoundNumber } from '../../protocol/names.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
 import type { ParticipantStore } from '../participant/store.ts';
 import { makeFolder, naming, storageError } from '../storage/atomicFile.ts';
-import { readAuditFile, receiptName, writeAuditFile } from './auditFolder.ts';
+import { receiptName, writeAuditFile } from './auditFolder.ts';
+import { readBounded } from '../storage/reading.ts';
 
 /**
  * - `included`: the update is in the receipt of its round, as acknowledged
@@ -102,7 +103,7 @@ async function checkFile(
   let about: About = { round: null, participant: null, aggregator: null };
   const told = (outcome: AcknowledgementOutcome, code: string | null) => ({ file, outcome, code, ...about });
   try {
-    const update = openAcknowledged(await readAuditFile(file, ACKNOWLEDGED_BYTES), federation);
+    const update = openAcknowledged(await readBounded(file, ACKNOWLEDGED_BYTES), federation);
     about = { round: update.round, participant: update.sender, aggregator: update.aggregator };
     if (update.refused !== null) return { told: told('refused', update.refused) };
     const receipt = receiptOf(update.round);

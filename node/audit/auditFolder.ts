@@ -10,11 +10,12 @@
  *
  * All of it may be copied, published or served from anywhere: nothing in it is believed but what it signs or hashes to.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { isSha256, type Sha256 } from '../../protocol/names.ts';
 import { makeFolder, naming, storageError, writeFileAtomic } from '../storage/atomicFile.ts';
+import { readBounded } from '../storage/reading.ts';
 
 export interface AuditPaths {
   readonly federation: string;
@@ -69,26 +70,13 @@ export async function auditedRounds({ receipts }: AuditPaths): Promise<number[]>
     .sort((a, b) => a - b);
 }
 
-/** A signed document of an audit folder. Throws FILE_MISSING, OVERSIZED, STORAGE_FAILED. */
-export async function readAuditFile(file: string, limit: number): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(file);
-    if (size > limit) throw new PrefmeshError('OVERSIZED', { what: file, bytes: size, limit });
-    return new Uint8Array(await readFile(file));
-  } catch (error) {
-    if (error instanceof PrefmeshError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new PrefmeshError('FILE_MISSING', { file });
-    throw storageError(error, file);
-  }
-}
-
-/** The signed files of a folder with the given hashes that are there; one under another's name is the verifier's to find. */
+/** The signed files with the given hashes that a folder has; one under another's name is the verifier's to find. */
 export async function readNamed(folder: string, hashes: readonly Sha256[], limit: number): Promise<Uint8Array[]> {
   const found: Uint8Array[] = [];
   for (const hash of hashes) {
     if (!isSha256(hash)) continue;
     try {
-      found.push(await readAuditFile(join(folder, hash), limit));
+      found.push(await readBounded(join(folder, hash), limit));
     } catch (error) {
       if (!(error instanceof PrefmeshError && error.code === 'FILE_MISSING')) throw error;
     }

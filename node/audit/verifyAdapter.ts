@@ -10,7 +10,8 @@ import { factorOfTensor } from '../../protocol/update.ts';
 import { readSafetensorsIndex, readTensor } from '../model/safetensors.ts';
 import { readFederationFile } from '../participant/federationFile.ts';
 import { ADAPTER_WEIGHTS } from '../training/peft.ts';
-import { auditPaths, readAuditFile } from './auditFolder.ts';
+import { auditPaths } from './auditFolder.ts';
+import { readBounded } from '../storage/reading.ts';
 import { verifyAudit, type VerificationReport, type VerifyAuditOptions } from './verifyAudit.ts';
 
 /**
@@ -48,7 +49,7 @@ function weightsOf(adapter: string): Map<string, Float32Array> {
 
 /** Whether the tensors are those of the blob. The folder has the adapter's scale folded into B. */
 async function isThatOf(tensors: ReadonlyMap<string, Float32Array>, blob: string, scale: number): Promise<boolean> {
-  const adapter = decodeBlob(await readAuditFile(blob, LIMITS.blobSize.value));
+  const adapter = decodeBlob(await readBounded(blob, LIMITS.blobSize.value));
   if (adapter.table.length !== tensors.size) return false;
   const unit = 2 ** -adapter.bits;
   let at = 0;

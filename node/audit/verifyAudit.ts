@@ -15,11 +15,12 @@ import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts';
 import { openReceipt } from '../../protocol/receipt.ts';
 import type { OpenedReceipt } from '../../protocol/receipt.ts';
-import { openRevocations } from '../../protocol/revocations.ts';
+import { openRevocations, unrevokedWitnesses } from '../../protocol/revocations.ts';
 import { readFederationFile, readRevocationsFile } from '../participant/federationFile.ts';
 import { verifyRound } from '../participant/roundVerification.ts';
 import { checkAcknowledgements, type CheckedAcknowledgement } from './acknowledgements.ts';
-import { auditedRounds, auditPaths, readAuditFile, readNamed, receiptName } from './auditFolder.ts';
+import { auditedRounds, auditPaths, readNamed, receiptName } from './auditFolder.ts';
+import { readBounded } from '../storage/reading.ts';
 import type { AuditPaths } from './auditFolder.ts';
 
 export interface VerificationReport {
@@ -77,7 +78,7 @@ export async function verifyAudit(folder: string, options: VerifyAuditOptions = 
   const paths = { ...auditPaths(folder), ...(options.blobs !== undefined && { blobs: options.blobs }) };
   const federation = await readFederationFile(paths.federation);
   const { revocations } = options;
-  const newest = revocations === undefined ? null : await readRevocationsFile(revocations, federation);
+  const newest = revocations === undefined ? null : (await readRevocationsFile(revocations, federation)).bytes;
   const tally = new VerificationTally();
   tally.add({ signatures: 1 });
   const receipts = new Map<number, OpenedReceipt>();
@@ -137,7 +138,7 @@ async function verifyOne(
   { signal }: VerifyAuditOptions,
 ): Promise<OpenedReceipt | undefined> {
   try {
-    const bytes = await readAuditFile(join(paths.receipts, receiptName(round)), LIMITS.document.value);
+    const bytes = await readBounded(join(paths.receipts, receiptName(round)), LIMITS.document.value);
     const { content } = openReceipt(bytes);
     const lists = [content.revocations, previous?.content.revocations].filter((list) => typeof list === 'string');
     const hashes = content.updates.map(({ envelope }) => envelope);
@@ -172,7 +173,7 @@ async function verifyCheckpoint(
   revoked: readonly string[],
 ): Promise<void> {
   try {
-    const bytes = await readAuditFile(checkpoint, LIMITS.checkpoint.value);
+    const bytes = await readBounded(checkpoint, LIMITS.checkpoint.value);
     const found = openCheckpoint(Buffer.from(bytes).toString('utf8'));
     tally.add({ signatures: found.signatures.length });
     const aggregators = federation.content.aggregators.map(({ id }) => id);
@@ -187,9 +188,8 @@ async function verifyCheckpoint(
       throw new PrefmeshError('LOG_FORKED', { federation: federation.hash, problem });
     }
     tally.add({ log: 1 });
-    const { participants, required } = federation.content.witnesses;
-    const witnesses = participants.filter((id) => !revoked.includes(id));
-    const cosigned = cosigners(found, witnesses).length;
+    const { required } = federation.content.witnesses;
+    const cosigned = cosigners(found, unrevokedWitnesses(federation, revoked)).length;
     // Before the first round there is nothing to repeat.
     if (found.size > 0 && cosigned < required) {
       throw new PrefmeshError('COSIGNATURES_MISSING', { round: found.size, found: cosigned, required });

@@ -114,11 +114,10 @@ async function score(run: Run, pairs: readonly TokenizedPair[], adapter: Adapter
   const settings = { ...(await engineSettings(run.options, run.output)), checkpoint: run.checkpoint };
   const { rank, alpha, targets } = adapter ?? NO_ADAPTER;
   await using policy = await Policy.open({ ...settings, layout: { rank, targets }, scale: alpha / rank });
-  const passes = adapter === null ? 1 : 2;
   const progress = run.output.progress({ label: 'scoring', total: pairs.length, unit: 'pairs' });
   const scored = await scorePairs(policy, pairs, adapter?.vector ?? null, {
     signal: commandSignal(),
-    onScored: (done) => progress.update(Math.floor(done / passes)),
+    onScored: (done) => progress.update(done),
   });
   progress.end();
   return scored;

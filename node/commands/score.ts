@@ -52,11 +52,10 @@ async function score(options: ScoreOptions): Promise<void> {
   const { precision } = options;
   const layout = { rank, targets };
   await using policy = await Policy.open({ ...settings, precision, checkpoint, layout, scale: alpha / rank });
-  const passes = vector === null ? 1 : 2;
   const progress = output.progress({ label: `scoring on ${settings.device}`, total: pairs.length, unit: 'pairs' });
   const { candidate, reference } = await scorePairs(policy, pairs, vector, {
     signal: commandSignal(),
-    onScored: (done) => progress.update(Math.floor(done / passes)),
+    onScored: (done) => progress.update(done),
   });
   progress.end();
 

@@ -156,7 +156,7 @@ async function pairsToLearn(
   return { pairs, counts: pairCounts(tokenized, equal), maxLength, hash: sha256(JSON.stringify(tokens)) };
 }
 
-/** Says how many watched pairs have a prompt that training sees: their loss falls as far as answers are learnt by heart. */
+/** Says how many watched pairs have a prompt that training sees: their loss falls by what is learnt by heart too. */
 function noteSharedPrompts(
   training: readonly TokenizedPair[],
   watched: readonly TokenizedPair[],

@@ -65,7 +65,7 @@ export interface CompileOptions {
    * are in their file, whose pages all processes share.
    */
   readonly weights?: 'fast' | 'small';
-  /** Whether many of a run's kernels are short, as for one new token: threads then wait awake for the next, a moment each. */
+  /** Whether many of a run's kernels are short, as for one new token: threads then wait awake a moment for the next. */
   readonly brisk?: boolean;
 }
 

@@ -6,7 +6,7 @@ import type { PairLogProbs } from './preferenceAccuracy.ts';
 
 export interface ScoringOptions {
   readonly signal?: AbortSignal;
-  /** Called with how many of the pairs are scored, both passes counted. */
+  /** Called with how many of the pairs are scored; one that only one of two passes has seen counts half. */
   readonly onScored?: (done: number) => void;
 }
 
@@ -31,6 +31,7 @@ export async function scorePairs(
   adapter: Float32Array | null,
   { signal, onScored }: ScoringOptions = {},
 ): Promise<ScoredPairs> {
+  const passes = adapter === null ? 1 : 2;
   const pass = async (vector: Float32Array | null, before: number): Promise<PairLogProbs> => {
     const scored = { chosen: [] as number[], rejected: [] as number[], chosenTokens: [] as number[] };
     for (let start = 0; start < pairs.length; start += CHUNK) {
@@ -43,7 +44,7 @@ export async function scorePairs(
       scored.chosen.push(...part.chosen);
       scored.rejected.push(...part.rejected);
       scored.chosenTokens.push(...part.chosenTokens);
-      onScored?.(before + scored.chosen.length);
+      onScored?.(Math.floor((before + scored.chosen.length) / passes));
     }
     return scored;
   };

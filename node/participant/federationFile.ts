@@ -7,8 +7,10 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { openManifest } from '../../protocol/manifest.ts';
 import type { OpenedManifest } from '../../protocol/manifest.ts';
 import { openRevocations } from '../../protocol/revocations.ts';
+import type { OpenedRevocations } from '../../protocol/revocations.ts';
 import type { Sha256 } from '../../protocol/names.ts';
 import { storageError, writeFileAtomic } from '../storage/atomicFile.ts';
+import { readBounded } from '../storage/reading.ts';
 
 /**
  * Reads a federation's manifest and checks its signature and, where `federation` is given, that it is that one's.
@@ -37,19 +39,8 @@ export async function readFederationFile(file: string, federation?: Sha256): Pro
  * Reads a file with a list of revocations and checks that the federation's owner signed it.
  * Throws FILE_MISSING, OVERSIZED, STORAGE_FAILED, and what `openRevocations` throws.
  */
-export async function readRevocationsFile(file: string, federation: OpenedManifest): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(file);
-    const limit = LIMITS.document.value;
-    if (size > limit) throw new PrefmeshError('OVERSIZED', { what: file, bytes: size, limit });
-    return openRevocations(new Uint8Array(await readFile(file)), federation).bytes;
-  } catch (error) {
-    if (isPrefmeshError(error)) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      throw new PrefmeshError('FILE_MISSING', { file }, { cause: error });
-    }
-    throw storageError(error, file);
-  }
+export async function readRevocationsFile(file: string, federation: OpenedManifest): Promise<OpenedRevocations> {
+  return openRevocations(await readBounded(file, LIMITS.document.value), federation);
 }
 
 /** Writes a manifest for others to read. Throws DISK_FULL, STORAGE_FAILED. */

@@ -17,6 +17,7 @@ import { openReceipt, updateOf } from '../../protocol/receipt.ts';
 import type { OpenedReceipt, Receipt } from '../../protocol/receipt.ts';
 import { decodeBlob } from '../../protocol/tensorBlob.ts';
 import type { FixedPointTensors } from '../../protocol/tensorBlob.ts';
+import { unrevokedWitnesses } from '../../protocol/revocations.ts';
 import type { Verification } from '../../protocol/verification.ts';
 import type { BlobClient } from '../network/blob/client.ts';
 import { beside } from '../beside.ts';
@@ -183,9 +184,8 @@ export class ReceiptChain {
    */
   async #agreeOnLog({ content, bytes }: OpenedReceipt, signal?: AbortSignal): Promise<void> {
     const { federation, identity, link, clock, verify, onEvent } = this.#components;
-    const { participants: named, required } = federation.content.witnesses;
-    const revoked = this.#revocations.revokedBy(content);
-    const participants = named.filter((id) => !revoked.includes(id));
+    const { required } = federation.content.witnesses;
+    const participants = unrevokedWitnesses(federation, this.#revocations.revokedBy(content));
     const checkpoint = await this.#log.check(bytes, signal);
     const others = cosigners(checkpoint, participants).filter((id) => id !== identity.id);
     const isWitness = verify === 'full' && participants.includes(identity.id);

@@ -7,6 +7,7 @@
  */
 import { Database } from '../storage/database.ts';
 import type { Migration, Sql } from '../storage/database.ts';
+import { REVOCATION_TABLE, storedRevocations, storeRevocations } from '../storage/revocationTable.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
 import type { SealedEnvelope } from '../../protocol/envelope.ts';
 import { openManifest } from '../../protocol/manifest.ts';
@@ -63,12 +64,7 @@ export const PARTICIPANT_MIGRATIONS: readonly Migration[] = [
   {
     version: 4,
     name: 'revocations',
-    sql: `
-      CREATE TABLE revocations (
-        federation TEXT NOT NULL, version INTEGER NOT NULL, hash TEXT NOT NULL, envelope BLOB NOT NULL,
-        PRIMARY KEY (federation, version)
-      ) STRICT;
-    `,
+    sql: REVOCATION_TABLE,
   },
 ];
 
@@ -375,21 +371,11 @@ export class ParticipantStore implements Disposable {
   /** A list of revocations by its hash, or the newest; its envelope. */
   revocations(federation: Sha256, list?: Sha256): Uint8Array | null {
     if (!this.#hasTable('revocations')) return null;
-    const rows = this.#database.all<{ hash: Sha256; envelope: Uint8Array }>(
-      'SELECT hash, envelope FROM revocations WHERE federation = ? ORDER BY version DESC',
-      federation,
-    );
-    return rows.find(({ hash }) => list === undefined || hash === list)?.envelope ?? null;
+    return storedRevocations(this.#database, federation, list) ?? null;
   }
 
-  recordRevocations(federation: Sha256, { content: { version }, hash, bytes }: OpenedRevocations): void {
-    this.#database.run(
-      'INSERT OR IGNORE INTO revocations (federation, version, hash, envelope) VALUES (?, ?, ?, ?)',
-      federation,
-      version,
-      hash,
-      bytes,
-    );
+  recordRevocations(federation: Sha256, list: OpenedRevocations): void {
+    storeRevocations(this.#database, federation, list);
   }
 
   close(): void {

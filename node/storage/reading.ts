@@ -1,9 +1,26 @@
 /**
- * Reading open files by range, and hashing them piece by piece.
+ * Reading files: whole within a bound, by range, and hashed piece by piece.
  */
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
+import { readFile, stat, type FileHandle } from 'node:fs/promises';
+import { isPrefmeshError, PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { storageError } from './atomicFile.ts';
+
+/** A whole file of at most `limit` bytes. Throws FILE_MISSING, OVERSIZED, STORAGE_FAILED. */
+export async function readBounded(file: string, limit: number): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(file);
+    if (size > limit) throw new PrefmeshError('OVERSIZED', { what: file, bytes: size, limit });
+    return new Uint8Array(await readFile(file));
+  } catch (error) {
+    if (isPrefmeshError(error)) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new PrefmeshError('FILE_MISSING', { file }, { cause: error });
+    }
+    throw storageError(error, file);
+  }
+}
 
 /** `length` bytes from `offset`; fewer only at the end of the file. */
 export async function readRange(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {

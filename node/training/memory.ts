@@ -13,8 +13,9 @@
  *   logits  = 4 min(V, block) · min(chunk, 2 pairs · C) · 2 + 4 V h   of one block, and the head cut in blocks
  *   peak    = program + L · graph + weights + kept + working + logits
  *
- * `weights` is 4 bytes for each, mapped, not copied: half precision is widened on disk first. A 4-bit base takes 4.5 bits (NF4) or 5 bits (int4) a
- * weight of the projections, and four tenths of their float32 size again, for those that are unpacked at a time.
+ * `weights` is 4 bytes for each, mapped, not copied: half precision is widened on disk first. A 4-bit base takes 4.5
+ * bits (NF4) or 5 bits (int4) a weight of the projections, and four tenths of their float32 size again, for those that
+ * are unpacked at a time.
  *
  * The constants are fitted to the processor by `scripts/bench/peakMemory.ts`; `test/node/training/memory.test.ts` holds
  * the formula against what that measured, and states its error.

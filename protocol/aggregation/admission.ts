@@ -28,8 +28,8 @@ export type BlobVerdict =
  * Whether an offer fits the round at time `at`. The same update offered again counts as accepted before, also after
  * the deadline, so that a participant that missed the answer gets it.
  *
- * The problem is returned, with code WRONG_ROUND, NOT_IN_COHORT, DUPLICATE_UPDATE, KEY_REVOKED, ROUND_CLOSED, WRONG_FACTOR or
- * WRONG_PARENT.
+ * The problem is returned, with code WRONG_ROUND, NOT_IN_COHORT, DUPLICATE_UPDATE, KEY_REVOKED, ROUND_CLOSED,
+ * WRONG_FACTOR or WRONG_PARENT.
  */
 export function checkOffer(
   state: FederationState,

@@ -14,7 +14,7 @@
 import { sketches, squaredSketchDistance } from './sketch.ts';
 import type { RuleInputs } from './rule.ts';
 
-/** Squared distances that differ by no larger share count as equal: a sixteenth in length, little more than a sketch's error. */
+/** Squared distances that differ by no larger share count as equal: a sixteenth in length, little over a sketch's error. */
 const ABOUT_EQUAL = 1 / 8;
 
 /** For each update, shortened by its factor, the f updates that are not mixed into it. */

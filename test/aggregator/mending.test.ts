@@ -2,25 +2,17 @@ import assert from 'node:assert/strict';
 import { mending } from '../../aggregator/mending.ts';
 import type { MendingComponents } from '../../aggregator/mending.ts';
 import { LostUpdate } from '../../aggregator/rounds.ts';
-import { identityOf, simulatedFederation } from '../../aggregator/simulation/cast.ts';
+import { identityOf } from '../../aggregator/simulation/cast.ts';
 import { PrefmeshError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { sha256 } from '../../protocol/names.ts';
 import type { Sha256 } from '../../protocol/names.ts';
 import { initialState } from '../../protocol/roundState.ts';
+import { smallFederation } from './simulation/smallFederation.ts';
 
-const shape = {
-  rounds: 2,
-  rule: 'robust',
-  quorum: 3,
-  witnesses: 0,
-  joinTime: 10,
-  roundTime: 1_000,
-  createdAt: 1,
-} as const;
 const members = Array.from({ length: 40 }, (_, i) => identityOf('participant', i).id);
 const state = {
-  ...initialState(simulatedFederation({ ...shape, participants: 40 }).content, 1),
+  ...initialState(smallFederation(40).content, 1),
   members: Object.fromEntries(members.map((id) => [id, { missed: 0 }])),
 };
 const [update, adapter] = [sha256(Buffer.from('update')), sha256(Buffer.from('adapter'))];

@@ -3,19 +3,11 @@ import { stateText } from '../../aggregator/stateText.ts';
 import { step } from '../../protocol/round.ts';
 import type { FederationState } from '../../protocol/roundState.ts';
 import { initialState } from '../../protocol/roundState.ts';
-import { identityOf, simulatedFederation } from '../../aggregator/simulation/cast.ts';
+import { identityOf } from '../../aggregator/simulation/cast.ts';
 import { sha256 } from '../../protocol/names.ts';
+import { smallFederation } from './simulation/smallFederation.ts';
 
-const federation = simulatedFederation({
-  participants: 5,
-  rounds: 2,
-  rule: 'robust',
-  quorum: 3,
-  witnesses: 0,
-  joinTime: 10,
-  roundTime: 1_000,
-  createdAt: 1,
-});
+const federation = smallFederation(5);
 const participant = (number: number) => identityOf('participant', number).id;
 const named = (name: string) => sha256(Buffer.from(name));
 

@@ -11,8 +11,8 @@
  *   revoke {federation, envelope}  ->  reply {envelope}             takes a newer list; the newest one there
  *   guests {federation}            ->  guests {guests}              who was let in by which invite
  *
- * each or refused {code}. A frame is a varint length and MessagePack. All but the first and the last may be asked for by anyone who
- * knows the federation's id, which is its manifest's hash: what comes back is checked by signatures and hashes.
+ * each or refused {code}. A frame is a varint length and MessagePack. All but the first and the last may be asked for by
+ * anyone who knows the federation's id, which is its manifest's hash: what comes back is checked by signatures and hashes.
  */
 import { z } from 'zod';
 import { bytesSchema } from '../../../protocol/envelope.ts';

@@ -16,6 +16,7 @@ import type { Identity, ParticipantId } from '../protocol/identity.ts';
 import type { OpenedManifest } from '../protocol/manifest.ts';
 import { openRevocations } from '../protocol/revocations.ts';
 import type { OpenedRevocations } from '../protocol/revocations.ts';
+import { dialAggregator } from './dialAggregator.ts';
 import type { UsedInvite } from './ledger.ts';
 
 export interface AggregatorsReachOptions {
@@ -95,16 +96,7 @@ export class AggregatorsReach implements AsyncDisposable {
   async #connect(id: ParticipantId, known: readonly string[]): Promise<void> {
     if (this.#host.connectedPeers.includes(id)) return;
     const { addresses } = this.#options;
-    const targets = [...known, ...addresses].filter((each) => !each.includes('/p2p/') || each.endsWith(`/p2p/${id}`));
-    let problem: unknown;
-    for (const address of [...targets.map((each) => `${each.replace(/\/p2p\/.*$/, '')}/p2p/${id}`), id]) {
-      try {
-        await this.#host.connect(address, this.#cancel);
-        return;
-      } catch (error) {
-        problem = error;
-      }
-    }
-    throw problem;
+    const own = [...known, ...addresses].filter((each) => !each.includes('/p2p/') || each.endsWith(`/p2p/${id}`));
+    await dialAggregator(this.#host, id, own, this.#options.signal);
   }
 }
